@@ -104,10 +104,16 @@ def load_config(
     known = {f.name for f in fields(Config)}
     home = Path(given.get("home") or env.get("home") or default_home or Path.home() / ".headwater").expanduser()
     from_file = _read_file(home / FILE_NAME)
-    for source, values in ((str(home / FILE_NAME), from_file), ("the environment", env), ("the command line", given)):
+    for source, values in (
+        (str(home / FILE_NAME), from_file),
+        ("the environment", env),
+        ("the command line", given),
+    ):
         for key in values.keys() - known:
             raise InvalidInput(
-                f"unknown setting {key!r} in {source}", "see `headwater config show` for the names", setting=key
+                f"unknown setting {key!r} in {source}",
+                "see `headwater config show` for the names",
+                setting=key,
             )
     merged: dict[str, Any] = {**from_file, **env, **given, "home": home.absolute()}
     return Config(**{key: _typed(key, value) for key, value in merged.items()})

@@ -24,6 +24,9 @@ Wei = NewType("Wei", int)
 Ppm = NewType("Ppm", int)
 """Parts per million; 1,000,000 is the whole."""
 
+Signature = NewType("Signature", bytes)
+"""65 bytes r ‖ s ‖ v, or the 64 of EIP-2098."""
+
 EpochId = NewType("EpochId", int)
 Cid = NewType("Cid", str)
 """A CIDv1 in base32."""
@@ -57,7 +60,9 @@ def address(value: str | bytes) -> Address:
     try:
         checksummed = to_checksum_address(text)
     except (ValueError, TypeError):
-        raise InvalidInput(f"{text[:80]!r} is not an account address", "pass 40 hexadecimal digits after 0x") from None
+        raise InvalidInput(
+            f"{text[:80]!r} is not an account address", "pass 40 hexadecimal digits after 0x"
+        ) from None
     letters = text[2:]
     if letters not in (letters.lower(), letters.upper()) and not is_checksum_address(text):
         raise InvalidInput(f"the address {text} fails its EIP-55 checksum", "copy it again: a letter differs")
