@@ -1,0 +1,1 @@
+"""Datanets: from a contributor's file to a snapshot that nobody can bend afterwards."""
