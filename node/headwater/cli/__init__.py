@@ -1,0 +1,1 @@
+"""The command line: one module a noun, each command a thin call into the service."""

@@ -1,0 +1,1 @@
+"""Provenance that travels: an exported receipt, and the verifier that needs neither node nor network."""
