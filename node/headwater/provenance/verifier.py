@@ -140,7 +140,7 @@ def _attribution_links(export: ReceiptExport) -> Iterator[Link]:
 
 
 def _rows_hold(export: ReceiptExport) -> bool:
-    """Every listed score's row is there, in order, and stands under the index root; every owner paid is among them."""
+    """Every listed score has its row, in order, and each row stands under the index root."""
     body = export.signed.body
     if body.index_root != export.signed.attribution.index_root:
         return False
