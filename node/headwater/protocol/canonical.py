@@ -9,12 +9,14 @@ refused, because two readers must never disagree on what was signed.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final, NoReturn
 
 from headwater.errors import InvalidInput
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 MAX_DEPTH: Final = 64
+_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 Json = Any
 """None | bool | int | str | list[Json] | dict[str, Json]"""
@@ -47,6 +49,8 @@ def parse_json(data: bytes | str, what: str = "the document", *, floats: bool = 
             raise InvalidInput(f"{what} holds {literal}, which is beyond any float", "use a smaller number")
         return value
 
+    if _nesting(text) > MAX_DEPTH:
+        raise InvalidInput(f"{what} is nested too deeply", f"use at most {MAX_DEPTH} levels")
     try:
         value = json.loads(
             text,
@@ -54,8 +58,6 @@ def parse_json(data: bytes | str, what: str = "the document", *, floats: bool = 
             parse_constant=refuse_constant,
             parse_float=parse_float,
         )
-    except RecursionError:
-        raise InvalidInput(f"{what} is nested too deeply", f"use at most {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
         raise InvalidInput(
             f"{what} is not JSON at line {error.lineno}, column {error.colno}: {error.msg}", "mend it there"
@@ -64,6 +66,19 @@ def parse_json(data: bytes | str, what: str = "the document", *, floats: bool = 
         raise InvalidInput(f"{what} is not usable JSON: {error}", "use smaller numbers") from None
     _check(value, 0, floats)
     return value
+
+
+def _nesting(text: str) -> int:
+    """Deepest nesting, found without recursion: with a high recursion limit the C scanner overflows its stack."""
+    depth = deepest = 0
+    for token in _STRING_OR_BRACKET.finditer(text):
+        mark = token.group()
+        if mark in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark in "]}":
+            depth -= 1
+    return deepest
 
 
 def _unique_keys(what: str) -> Any:
