@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IStaking} from "../interfaces/IStaking.sol";
+
+/// @title Weights of validator keys, set by set
+/// @notice Every change of a weight begins a set with the next number; a signed message names its set, so votes of one
+/// set never count for another.
+/// @dev A key's last two weights share one slot, so that counting a vote reads one slot. For a set before both, the
+/// key counts nothing: only its owner, or a slash, can bring that about within one attempt's lifetime, and it only
+/// ever takes votes away. The totals are kept exactly, for ever.
+abstract contract ValidatorSets is IStaking {
+    using Checkpoints for Checkpoints.Trace208;
+
+    /// @dev `weight` holds from set `since` on, `weightBefore` from `sinceBefore` up to it.
+    struct Weight {
+        uint32 since;
+        uint32 sinceBefore;
+        uint96 weight;
+        uint96 weightBefore;
+    }
+
+    uint32 private _currentSetId;
+    address[] private _owners;
+    mapping(address owner => uint256) private _placeOf; // in _owners, from 1
+    mapping(address owner => address) private _votingKeyOf;
+    mapping(address key => Weight) private _weightOf;
+    Checkpoints.Trace208 private _totals;
+
+    /// @inheritdoc IStaking
+    function currentSetId() public view returns (uint64) {
+        return _currentSetId;
+    }
+
+    /// @inheritdoc IStaking
+    function votingKeyOf(address owner) public view returns (address) {
+        return _votingKeyOf[owner];
+    }
+
+    /// @inheritdoc IStaking
+    function weightOf(uint64 setId, address key) external view returns (uint96) {
+        _requireKnownSet(setId);
+        return _weightIn(setId, key);
+    }
+
+    /// @inheritdoc IStaking
+    function totalWeight(uint64 setId) public view returns (uint256) {
+        _requireKnownSet(setId);
+        return _totals.upperLookupRecent(uint48(setId));
+    }
+
+    /// @inheritdoc IStaking
+    function weightsOf(
+        uint64 setId,
+        address[] calldata keys
+    ) external view returns (uint96[] memory weights, uint256 total) {
+        total = totalWeight(setId);
+        weights = new uint96[](keys.length);
+        for (uint256 i = 0; i < keys.length; ++i) {
+            weights[i] = _weightIn(setId, keys[i]);
+        }
+    }
+
+    /// @inheritdoc IStaking
+    function validatorInTurn(uint256 turn) external view returns (address owner, address key, uint64 setId) {
+        uint256 count = _owners.length;
+        if (count == 0) revert NoValidators();
+        owner = _owners[turn % count];
+        return (owner, _votingKeyOf[owner], _currentSetId);
+    }
+
+    /// @inheritdoc IStaking
+    function validatorCount() external view returns (uint256) {
+        return _owners.length;
+    }
+
+    /// @inheritdoc IStaking
+    function validators(uint256 offset, uint256 limit) external view returns (address[] memory page) {
+        uint256 count = _owners.length;
+        uint256 first = offset < count ? offset : count;
+        uint256 size = limit < count - first ? limit : count - first;
+        page = new address[](size);
+        for (uint256 i = 0; i < size; ++i) {
+            page[i] = _owners[first + i];
+        }
+    }
+
+    /// @dev `owner` joins the turns; its weight follows by {_moveWeight}.
+    function _join(address owner) internal {
+        _owners.push(owner);
+        _placeOf[owner] = _owners.length;
+    }
+
+    /// @dev `owner` leaves the turns (the last one takes its place) and its key weighs nothing from now on.
+    function _leave(address owner) internal {
+        uint256 place = _placeOf[owner];
+        address last = _owners[_owners.length - 1];
+        _owners[place - 1] = last;
+        _placeOf[last] = place;
+        _owners.pop();
+        delete _placeOf[owner];
+        _setWeight(_votingKeyOf[owner], 0);
+        delete _votingKeyOf[owner];
+    }
+
+    /// @dev From the next set on, `key` carries the owner's whole weight and no other key of it carries any.
+    function _moveWeight(address owner, address key, uint96 weight) internal {
+        address former = _votingKeyOf[owner];
+        if (former != key) {
+            if (former != address(0)) _setWeight(former, 0);
+            _votingKeyOf[owner] = key;
+        }
+        _setWeight(key, weight);
+    }
+
+    function _setWeight(address key, uint96 weight) private {
+        uint32 setId = ++_currentSetId;
+        Weight storage entry = _weightOf[key];
+        uint256 total = _totals.latest() + weight - entry.weight;
+        (entry.sinceBefore, entry.weightBefore) = (entry.since, entry.weight);
+        (entry.since, entry.weight) = (setId, weight);
+        _totals.push(setId, SafeCast.toUint208(total));
+        emit ValidatorSetChanged(setId, key, weight, total);
+    }
+
+    function _weightIn(uint64 setId, address key) private view returns (uint96) {
+        Weight memory entry = _weightOf[key];
+        if (setId >= entry.since) return entry.weight;
+        return setId >= entry.sinceBefore ? entry.weightBefore : 0;
+    }
+
+    function _requireKnownSet(uint64 setId) private view {
+        if (setId > _currentSetId) revert UnknownValidatorSet(setId, _currentSetId);
+    }
+}
