@@ -9,6 +9,7 @@ from headwater.protocol.contribution import Contribution, Withdrawal
 from headwater.protocol.epoch import Epoch, Verdict
 from headwater.protocol.model import VersionVerdict
 from headwater.protocol.receipt import Receipt
+from headwater.protocol.staking import KeyRegistration
 from headwater.protocol.typed_data import TypedStruct
 from headwater.protocol.voucher import Voucher
 
@@ -16,6 +17,7 @@ SIGNED_TYPES: Final[tuple[type[TypedStruct], ...]] = (
     Attribution,
     Contribution,
     Epoch,
+    KeyRegistration,
     Receipt,
     Verdict,
     VersionVerdict,
