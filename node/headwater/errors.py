@@ -8,6 +8,7 @@
       NotFound                4   no such thing here
         UnknownModel
         MissingContent            a CID that no reachable store holds
+        ErasedContent             its key was destroyed: the bytes remain and can never be read
       Conflict                5   it is there already, in another form
         DoubleSigning             a second, different signature for one slot
         HomeInUse                 another node runs on this home
@@ -77,6 +78,10 @@ class UnknownModel(NotFound):
 
 class MissingContent(NotFound):
     code = "missing_content"
+
+
+class ErasedContent(NotFound):
+    code = "erased_content"
 
 
 class Conflict(HeadwaterError):
