@@ -183,7 +183,7 @@ interface IStaking {
     /// @notice Number of the newest set; 0 before the first validator.
     function currentSetId() external view returns (uint64);
 
-    /// @notice Weight of `key` in a set. Exact for the key's last two changes; zero for a set before them.
+    /// @notice Weight of `key` in a set, at most the current one.
     function weightOf(uint64 setId, address key) external view returns (uint96);
 
     /// @notice Stake of all validators of a set.

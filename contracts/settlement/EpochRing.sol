@@ -30,7 +30,7 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
     /// @dev Who proposed the attempt in progress, by which set, in which block.
     struct Turn {
         address proposer;
-        uint48 validatorSetId;
+        uint48 validatorSetId; // packs; sets change far less often than 2^48 times
         uint48 proposedInBlock;
     }
 

@@ -52,7 +52,7 @@ contract EcdsaQuorum is IQuorum {
         if (weight < needed) revert QuorumNotReached(weight, needed);
     }
 
-    /// @notice Least stake that is a quorum of `total`.
+    /// @inheritdoc IQuorum
     function neededOf(uint256 total) public view returns (uint256) {
         return (total * numerator + denominator - 1) / denominator;
     }

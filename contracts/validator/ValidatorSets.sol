@@ -2,32 +2,29 @@
 pragma solidity 0.8.37;
 
 import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
 
 /// @title Weights of validator keys, set by set
 /// @notice Every change of a weight begins a set with the next number; a signed message names its set, so votes of one
 /// set never count for another.
-/// @dev A key's last two weights share one slot, so that counting a vote reads one slot. For a set before both, the
-/// key counts nothing: only its owner, or a slash, can bring that about within one attempt's lifetime, and it only
-/// ever takes votes away. The totals are kept exactly, for ever.
+/// @dev Weights and totals are kept for every set. A key's newest weight stands in a slot of its own, so that counting
+/// a vote usually reads one slot; older sets are looked up in its history.
 abstract contract ValidatorSets is IStaking {
-    using Checkpoints for Checkpoints.Trace208;
+    using Checkpoints for Checkpoints.Trace160;
 
-    /// @dev `weight` holds from set `since` on, `weightBefore` from `sinceBefore` up to it.
+    /// @dev `weight` holds from set `since` on.
     struct Weight {
-        uint32 since;
-        uint32 sinceBefore;
+        uint64 since;
         uint96 weight;
-        uint96 weightBefore;
     }
 
-    uint32 private _currentSetId;
+    uint64 private _currentSetId;
     address[] private _owners;
     mapping(address owner => uint256) private _placeOf; // in _owners, from 1
     mapping(address owner => address) private _votingKeyOf;
-    mapping(address key => Weight) private _weightOf;
-    Checkpoints.Trace208 private _totals;
+    mapping(address key => Weight) private _newest;
+    mapping(address key => Checkpoints.Trace160) private _history;
+    Checkpoints.Trace160 private _totals;
 
     /// @inheritdoc IStaking
     function currentSetId() public view returns (uint64) {
@@ -48,7 +45,7 @@ abstract contract ValidatorSets is IStaking {
     /// @inheritdoc IStaking
     function totalWeight(uint64 setId) public view returns (uint256) {
         _requireKnownSet(setId);
-        return _totals.upperLookupRecent(uint48(setId));
+        return _totals.upperLookupRecent(setId);
     }
 
     /// @inheritdoc IStaking
@@ -116,19 +113,17 @@ abstract contract ValidatorSets is IStaking {
     }
 
     function _setWeight(address key, uint96 weight) private {
-        uint32 setId = ++_currentSetId;
-        Weight storage entry = _weightOf[key];
-        uint256 total = _totals.latest() + weight - entry.weight;
-        (entry.sinceBefore, entry.weightBefore) = (entry.since, entry.weight);
-        (entry.since, entry.weight) = (setId, weight);
-        _totals.push(setId, SafeCast.toUint208(total));
+        uint64 setId = ++_currentSetId;
+        uint160 total = _totals.latest() + weight - _newest[key].weight;
+        _newest[key] = Weight(setId, weight);
+        _history[key].push(setId, weight);
+        _totals.push(setId, total);
         emit ValidatorSetChanged(setId, key, weight, total);
     }
 
     function _weightIn(uint64 setId, address key) private view returns (uint96) {
-        Weight memory entry = _weightOf[key];
-        if (setId >= entry.since) return entry.weight;
-        return setId >= entry.sinceBefore ? entry.weightBefore : 0;
+        Weight memory newest = _newest[key];
+        return setId >= newest.since ? newest.weight : uint96(_history[key].upperLookupRecent(setId));
     }
 
     function _requireKnownSet(uint64 setId) private view {
