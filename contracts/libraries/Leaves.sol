@@ -115,17 +115,17 @@ library Leaves {
         keccak256("ReceiptLeaf(bytes32 laneId,uint64 sequence,bytes32 receiptDigest,bytes32 signatureDigest)");
 
     /// @notice EIP-712 struct hash.
-    function hash(Voucher memory voucher) internal pure returns (bytes32) {
+    function hash(Voucher calldata voucher) internal pure returns (bytes32) {
         return keccak256(abi.encode(VOUCHER_TYPEHASH, voucher));
     }
 
     /// @notice EIP-712 struct hash; also the receipt's public digest.
-    function hash(Receipt memory receipt) internal pure returns (bytes32) {
+    function hash(Receipt calldata receipt) internal pure returns (bytes32) {
         return keccak256(abi.encode(RECEIPT_TYPEHASH, receipt));
     }
 
     /// @notice EIP-712 struct hash.
-    function hash(Attribution memory attribution) internal pure returns (bytes32) {
+    function hash(Attribution calldata attribution) internal pure returns (bytes32) {
         return keccak256(abi.encode(ATTRIBUTION_TYPEHASH, attribution));
     }
 
@@ -135,12 +135,12 @@ library Leaves {
     }
 
     /// @notice EIP-712 struct hash; also the digest that the next epoch names as its parent.
-    function hash(Epoch memory epoch) internal pure returns (bytes32) {
+    function hash(Epoch calldata epoch) internal pure returns (bytes32) {
         return keccak256(abi.encode(EPOCH_TYPEHASH, epoch));
     }
 
     /// @notice Struct hash, before the leaf's second hash.
-    function hash(ReceiptLeaf memory leaf) internal pure returns (bytes32) {
+    function hash(ReceiptLeaf calldata leaf) internal pure returns (bytes32) {
         return keccak256(abi.encode(RECEIPT_LEAF_TYPEHASH, leaf));
     }
 }

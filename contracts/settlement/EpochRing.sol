@@ -155,8 +155,9 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
         }
         _requireProposed(epoch, receiptCount, bundleDigest);
         if (epoch.payoutTotal > funded) revert Overcommitted(epoch.payoutTotal, funded);
-        uint256[] memory votes = quorum.requireQuorum(epoch.validatorSetId, epochSigningDigest(epoch), signatures);
-        _append(head, turn.proposer, epoch, votes);
+        bytes32 digest = epoch.hash();
+        uint256[] memory votes = quorum.requireQuorum(epoch.validatorSetId, _hashTypedDataV4(digest), signatures);
+        _append(head, turn.proposer, epoch, digest, votes);
     }
 
     /// @inheritdoc IAttributionLedger
@@ -245,8 +246,13 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
         staking.slash(_turn.proposer, IStaking.Role.Validator, _expirySlashPpm, evidenceId, address(0));
     }
 
-    function _append(Head memory head, address proposer, Leaves.Epoch calldata epoch, uint256[] memory votes) private {
-        bytes32 digest = epoch.hash();
+    function _append(
+        Head memory head,
+        address proposer,
+        Leaves.Epoch calldata epoch,
+        bytes32 digest,
+        uint256[] memory votes
+    ) private {
         uint64 committedAt = uint64(block.timestamp);
         _ring[epoch.epochId % _ringSize] = _entry(digest, committedAt, keccak256(abi.encode(proposer, votes)));
         _latestDigest = digest;

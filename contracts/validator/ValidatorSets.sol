@@ -7,8 +7,8 @@ import {IStaking} from "../interfaces/IStaking.sol";
 /// @title Weights of validator keys, set by set
 /// @notice Every change of a weight begins a set with the next number; a signed message names its set, so votes of one
 /// set never count for another.
-/// @dev Weights and totals are kept for every set. A key's newest weight stands in a slot of its own, so that counting
-/// a vote usually reads one slot; older sets are looked up in its history.
+/// @dev Weights and totals are kept for every set. The newest ones stand in slots of their own, so that counting a
+/// vote usually reads one slot; older sets are looked up in a history.
 abstract contract ValidatorSets is IStaking {
     using Checkpoints for Checkpoints.Trace160;
 
@@ -19,6 +19,7 @@ abstract contract ValidatorSets is IStaking {
     }
 
     uint64 private _currentSetId;
+    uint128 private _currentTotal;
     address[] private _owners;
     mapping(address owner => uint256) private _placeOf; // in _owners, from 1
     mapping(address owner => address) private _votingKeyOf;
@@ -45,7 +46,7 @@ abstract contract ValidatorSets is IStaking {
     /// @inheritdoc IStaking
     function totalWeight(uint64 setId) public view returns (uint256) {
         _requireKnownSet(setId);
-        return _totals.upperLookupRecent(setId);
+        return setId == _currentSetId ? _currentTotal : _totals.upperLookupRecent(setId);
     }
 
     /// @inheritdoc IStaking
@@ -114,7 +115,8 @@ abstract contract ValidatorSets is IStaking {
 
     function _setWeight(address key, uint96 weight) private {
         uint64 setId = ++_currentSetId;
-        uint160 total = _totals.latest() + weight - _newest[key].weight;
+        uint128 total = _currentTotal + weight - _newest[key].weight;
+        _currentTotal = total;
         _newest[key] = Weight(setId, weight);
         _history[key].push(setId, weight);
         _totals.push(setId, total);

@@ -169,6 +169,10 @@ class Evm:
         if arguments:
             assert caught.value.arguments == tuple(plain(a) for a in arguments)
 
+    def set_code(self, account: Any, code: bytes) -> None:
+        """Give an account code; `ef0100 ‖ address` is what an EIP-7702 delegation leaves."""
+        self._state.set_code(sender_of(account), code)
+
     # -- execution -------------------------------------------------------------------------------------------------
 
     def send(self, to: Address, data: bytes, sender: Any) -> tuple[int, bytes, tuple[Event, ...]]:
