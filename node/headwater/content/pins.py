@@ -46,7 +46,9 @@ class PinRows(Protocol):
         if a row of this CID is collecting."""
         ...
 
-    def set_pinned(self, cid: Cid, reason: str) -> None: ...
+    def set_pinned(self, cid: Cid, reason: str) -> None:
+        """Make the wanted row pinned. Raises Conflict if it was released or removed in the meantime."""
+        ...
 
     def release(self, cid: Cid, reason: str) -> None:
         """Make the row released. Raises NotFound if there is none."""

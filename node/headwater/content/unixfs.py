@@ -49,12 +49,28 @@ def build(source: Source, emit: Emit, depth: int = 0) -> Tree:
     """
     if isinstance(source, bytes):
         view = memoryview(source)
-        return _build_file((view[at : at + CHUNK_BYTES] for at in range(0, len(view), CHUNK_BYTES)), emit)
+        return build_file((view[at : at + CHUNK_BYTES] for at in range(0, len(view), CHUNK_BYTES)), emit)
     if isinstance(source, Mapping):
         return _build_folder(source, emit, depth)
     if source.is_dir():
         return _build_folder({child.name: child for child in source.iterdir()}, emit, depth)
-    return _build_file(_read_chunks(source), emit)
+    return build_file(_read_chunks(source), emit)
+
+
+def build_file(chunks: Iterator[bytes] | Iterator[memoryview], emit: Emit) -> Tree:
+    """Build one file from its chunks: each of CHUNK_BYTES, the last of 1 byte or more; none for an empty file."""
+    levels: list[list[Tree]] = [[]]
+    for chunk in chunks:
+        _append(levels, 0, _leaf(chunk, emit), emit)
+    if levels == [[]]:
+        return _leaf(b"", emit)
+    level = 0
+    while level < len(levels) - 1 or len(levels[level]) > 1:
+        pending, levels[level] = levels[level], []
+        if pending:
+            _append(levels, level + 1, _file_node(pending, emit), emit)
+        level += 1
+    return levels[level][0]
 
 
 def cid_of(source: Source) -> Cid:
@@ -82,21 +98,6 @@ def _read_chunks(path: Path) -> Iterator[bytes]:
                 yield chunk
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}", "check the path") from None
-
-
-def _build_file(chunks: Iterator[bytes] | Iterator[memoryview], emit: Emit) -> Tree:
-    levels: list[list[Tree]] = [[]]
-    for chunk in chunks:
-        _append(levels, 0, _leaf(chunk, emit), emit)
-    if levels == [[]]:
-        return _leaf(b"", emit)
-    level = 0
-    while level < len(levels) - 1 or len(levels[level]) > 1:
-        pending, levels[level] = levels[level], []
-        if pending:
-            _append(levels, level + 1, _file_node(pending, emit), emit)
-        level += 1
-    return levels[level][0]
 
 
 def _append(levels: list[list[Tree]], level: int, tree: Tree, emit: Emit) -> None:
