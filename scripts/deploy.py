@@ -1,7 +1,8 @@
 """Deploy the whole suite with a devnet's parameters: `scripts/brownie_env brownie run deploy`.
 
-The first account deploys, administers, mints, and is the protocol's payee. Escrow, staking, quorum and ledger name each
-other, so the ledger's address is computed before it exists. `headwater contracts deploy` does the same without Brownie.
+The first account deploys, administers, mints, and is the protocol's payee. Escrow, staking, quorum and ledger name
+each other, so the ledger's address is computed before it exists. `headwater contracts deploy` does the same without
+Brownie.
 """
 
 import json

@@ -3,11 +3,12 @@
 Run by `scripts/brownie_env brownie test`. Depth is in tests/contracts, which needs no Brownie.
 """
 
-import brownie
 import pytest
-from brownie import accounts, chain, web3
 from eth_account import Account
 from scripts.deploy import deploy
+
+import brownie
+from brownie import accounts, chain, web3
 
 LICENSE = b"\x11" * 32
 METADATA = b"\x22" * 32
