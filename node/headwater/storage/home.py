@@ -64,11 +64,6 @@ class Home:
         return self.path / "chain.sqlite"
 
     @property
-    def signing_log(self) -> Path:
-        """Every slot that a key of this home has signed; backed up with the keystore."""
-        return self.path / "signing.sqlite"
-
-    @property
     def api_token(self) -> Path:
         return self.path / TOKEN_FILE
 
