@@ -175,7 +175,12 @@ class Document:
     def to_json(self) -> dict[str, Json]:
         return {n: encode(getattr(self, n), k) for n, k in field_types(type(self)).items()}
 
+    def json_text(self) -> str:
+        """Canonical JSON as text, as it is stored and sent; `from_bytes` reads it back."""
+        return canonical_json(self.to_json()).decode("utf-8")
+
     def canonical_bytes(self) -> bytes:
+        """What is hashed."""
         return canonical_json(self.to_json())
 
     def digest(self) -> Digest:
@@ -186,7 +191,8 @@ class Document:
         return typing.cast(Self, _decode_object(raw, cls, cls.__name__))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
+    def from_bytes(cls, data: bytes | str) -> Self:
+        """From JSON. Raises InvalidInput for anything but exactly these members."""
         return cls.from_json(parse_json(data, cls.__name__))
 
 
