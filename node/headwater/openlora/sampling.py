@@ -53,7 +53,7 @@ GREEDY: Final = SamplingParameters()
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One chosen token; log-probabilities are natural logarithms under the model itself (temperature 1, unfiltered)."""
+    """One chosen token; log-probabilities are in nats, under the model itself (temperature 1, unfiltered)."""
 
     token_id: int
     logprob: float
