@@ -23,7 +23,8 @@ from sqlalchemy.exc import ArgumentError
 from headwater.errors import InvalidInput, Unavailable
 
 BUSY_TIMEOUT_MS: Final = 30_000
-_POSTGRESQL_DRIVER: Final = "postgresql+psycopg"
+_SQLITE: Final = "sqlite:///"
+_POSTGRESQL: Final = "postgresql+psycopg"
 _WRITER_LOCK: Final = 0x4845_4144  # "HEAD": one writing transaction at a time, like BEGIN IMMEDIATE
 
 
@@ -42,22 +43,26 @@ class Engines:
 def parse_url(url: str) -> URL:
     """Check a database URL. Raises InvalidInput for an unknown kind, or for SQLite without a file.
 
+    What follows `sqlite:///` is a file's path as it is, without escapes or options, so that every home has a URL.
     `postgres://` and `postgresql://` mean the psycopg driver.
     """
+    if url.startswith(_SQLITE):
+        path = url.removeprefix(_SQLITE)
+        if path in ("", ":memory:"):
+            raise InvalidInput("a database in memory keeps nothing", "name a file: sqlite:////path/file")
+        return URL.create("sqlite", database=path)
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise InvalidInput(
             "the database URL cannot be read", "write sqlite:////path/file or postgresql://host/name"
         ) from None
-    backend = parsed.drivername
-    if backend in ("postgres", "postgresql", _POSTGRESQL_DRIVER):
-        return parsed.set(drivername=_POSTGRESQL_DRIVER)
-    if backend not in ("sqlite", "sqlite+pysqlite"):
-        raise InvalidInput(f"there is no support for {backend} databases", "use a sqlite: or postgresql: URL")
-    if parsed.database in (None, "", ":memory:"):
-        raise InvalidInput("a database in memory keeps nothing", "name a file: sqlite:////path/file")
-    return parsed
+    if parsed.drivername in ("postgres", "postgresql", _POSTGRESQL):
+        return parsed.set(drivername=_POSTGRESQL)
+    raise InvalidInput(
+        f"there is no support for {parsed.drivername} databases",
+        "write sqlite:////path/file or postgresql://host/name",
+    )
 
 
 def open_engines(url: str) -> Engines:
@@ -66,7 +71,7 @@ def open_engines(url: str) -> Engines:
     Raises InvalidInput for a bad URL, Unavailable if PostgreSQL is named and its driver is not installed.
     """
     parsed = parse_url(url)
-    if parsed.drivername == _POSTGRESQL_DRIVER:
+    if parsed.drivername == _POSTGRESQL:
         return _postgresql(parsed)
     return _sqlite(parsed)
 
@@ -74,7 +79,12 @@ def open_engines(url: str) -> Engines:
 def _sqlite(url: URL) -> Engines:
     path = Path(str(url.database))
     # SQLite gives the -wal and -shm files the permissions of the main file.
-    path.touch(mode=0o600)
+    try:
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise Unavailable(
+            f"the database {path} cannot be opened: {error.strerror}", "check that its folder is there and yours"
+        ) from None
     write, read = create_engine(url), create_engine(url)
     event.listen(write, "connect", _prepare(_enter_wal, "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"))
     event.listen(write, "begin", _begin("BEGIN IMMEDIATE"))

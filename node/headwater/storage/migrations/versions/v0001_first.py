@@ -223,8 +223,8 @@ def _serving() -> None:
         _text("state"),
         _whole("created_at"),
         sa.PrimaryKeyConstraint("request_id"),
-        _refers("lane_id", "lanes.lane_id"),
         sa.UniqueConstraint("lane_id", "sequence"),
+        _refers("lane_id", "lanes.lane_id"),
     )
     op.create_index("ix_receipts_state", "receipts", ["state"])
     _table(
