@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from headwater.clock import Clock
 from headwater.errors import Conflict, NotFound
 from headwater.storage.database import Database
-from headwater.storage.schema import outbox
+from headwater.storage.schema import outbox, outbox_attempts
 from headwater.types import Address
 
 SIGNED: Final = "signed"
@@ -26,7 +26,7 @@ MINED: Final = "mined"
 FINAL: Final = "final"
 REVERTED: Final = "reverted"
 STATES: Final = (SIGNED, BROADCAST, MINED, FINAL, REVERTED)
-PENDING: Final = (SIGNED, BROADCAST)
+UNSETTLED: Final = (SIGNED, BROADCAST, MINED)
 
 Sign = Callable[[int], tuple[bytes, str]]
 """nonce -> (signed raw transaction, its 0x-hash); must give the same bytes for the same nonce."""
@@ -92,14 +92,42 @@ class Outbox:
         return self._database.read(lambda connection: _find(connection, intent_key))
 
     def pending(self, sender: Address) -> list[OutboxRow]:
-        """What is signed and not known to be mined, in order of nonce: send it again after a restart."""
-        query = select(outbox).where(outbox.c.sender == sender, outbox.c.state.in_(PENDING)).order_by(outbox.c.nonce)
-        return self._database.read(lambda connection: [_row(r) for r in connection.execute(query)])
+        """All that is signed, broadcast or mined but not final, in order of nonce: a reorganisation may drop it."""
+        mine = select(outbox).where(outbox.c.sender == sender, outbox.c.state.in_(UNSETTLED))
+        return self._database.read(lambda c: [_row(found) for found in c.execute(mine.order_by(outbox.c.nonce))])
+
+    def add_attempt(self, intent_key: str, raw: bytes, tx_hash: str) -> None:
+        """Keep a further signed form of the intent, with the same nonce and a higher fee; before it is sent.
+
+        One that is kept already is not kept twice. Raises NotFound for an unknown intent.
+        """
+        now = self._clock.now()
+
+        def work(connection: Connection) -> None:
+            if _find(connection, intent_key) is None:
+                raise NotFound(f"the outbox has no intent {intent_key!r}", "reserve it first")
+            kept = connection.execute(_attempts_of(intent_key)).all()
+            if tx_hash in (row.tx_hash for row in kept):
+                return
+            values = {"intent_key": intent_key, "position": len(kept), "raw": raw, "tx_hash": tx_hash}
+            connection.execute(insert(outbox_attempts).values(created_at=now, **values))
+
+        self._database.write(work)
+
+    def attempts(self, intent_key: str) -> list[tuple[bytes, str]]:
+        """Those further forms as (raw, hash), oldest first; without the row's own."""
+        query = _attempts_of(intent_key)
+        return self._database.read(lambda c: [(row.raw, row.tx_hash) for row in c.execute(query)])
 
 
 def _find(connection: Connection, intent_key: str) -> OutboxRow | None:
     found = connection.execute(select(outbox).where(outbox.c.intent_key == intent_key)).one_or_none()
     return None if found is None else _row(found)
+
+
+def _attempts_of(intent_key: str) -> Select[tuple[bytes, str]]:
+    columns = outbox_attempts.c.raw, outbox_attempts.c.tx_hash
+    return select(*columns).where(outbox_attempts.c.intent_key == intent_key).order_by(outbox_attempts.c.position)
 
 
 def _row(found: Row[tuple[object, ...]]) -> OutboxRow:

@@ -43,6 +43,15 @@ outbox: Final = _table(
     UniqueConstraint("sender", "nonce"),
     Index(None, "sender", "state"),
 )
+outbox_attempts: Final = _table(
+    "outbox_attempts",
+    # Further signed forms of an intent: the same nonce, a higher fee.
+    text("intent_key", key=True, of="outbox.intent_key"),
+    whole("position", key=True),
+    blob("raw"),
+    text("tx_hash", unique=True),
+    whole("created_at"),
+)
 chain_blocks: Final = _table(
     "chain_blocks",
     whole("number", key=True),

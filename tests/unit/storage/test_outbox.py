@@ -80,7 +80,8 @@ def test_pending_is_what_may_have_to_be_sent_again_in_order(outbox: Outbox) -> N
     outbox.mark("a", MINED, 5)
     outbox.mark("c", BROADCAST)
     outbox.mark("d", FINAL, 6)
-    assert [(row.intent_key, row.state) for row in outbox.pending(ALICE)] == [("b", "signed"), ("c", "broadcast")]
+    unsettled = [(row.intent_key, row.state) for row in outbox.pending(ALICE)]
+    assert unsettled == [("a", "mined"), ("b", "signed"), ("c", "broadcast")]
     assert outbox.pending(BOB) == []
     mined = outbox.get("a")
     assert mined is not None and mined.block_number == 5
@@ -91,6 +92,17 @@ def test_a_mark_on_nothing_is_an_error(outbox: Outbox) -> None:
         outbox.mark("none", MINED, 1)
     with pytest.raises(ValueError):
         outbox.mark("none", "invented")
+
+
+def test_every_attempt_at_an_intent_is_kept_in_order_and_once(outbox: Outbox) -> None:
+    reserve(outbox, "a")
+    assert outbox.attempts("a") == []
+    outbox.add_attempt("a", b"dearer", "0x2")
+    outbox.add_attempt("a", b"dearest", "0x3")
+    outbox.add_attempt("a", b"dearer", "0x2")
+    assert outbox.attempts("a") == [(b"dearer", "0x2"), (b"dearest", "0x3")]
+    with pytest.raises(NotFound):
+        outbox.add_attempt("none", b"raw", "0x4")
 
 
 def test_threads_that_reserve_at_once_get_different_nonces(outbox: Outbox) -> None:

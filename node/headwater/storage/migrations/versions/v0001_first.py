@@ -62,6 +62,17 @@ def _chain() -> None:
     )
     op.create_index("ix_outbox_sender_state", "outbox", ["sender", "state"])
     _table(
+        "outbox_attempts",
+        _text("intent_key"),
+        _whole("position"),
+        _blob("raw"),
+        _text("tx_hash"),
+        _whole("created_at"),
+        sa.PrimaryKeyConstraint("intent_key", "position"),
+        _refers("intent_key", "outbox.intent_key"),
+        sa.UniqueConstraint("tx_hash"),
+    )
+    _table(
         "chain_blocks",
         _whole("number"),
         _text("hash"),
