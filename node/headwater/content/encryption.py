@@ -3,7 +3,7 @@
 In: a record's bytes, its Datanet and commitment, an `Entropy`, a `KeyStore`. Out: a sealed blob that may lie in any
 store for ever, and the bytes again while the key exists. Does not know where keys are kept, or who may read.
 
-Blob: `HWSR` ‖ version 1 ‖ Datanet id (uint256, big-endian) ‖ commitment (32 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag
+Blob: `HWSR` ‖ version 1 ‖ Datanet id (32 bytes) ‖ commitment (32 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag
 (16). All before the nonce is authenticated with the rest: a blob moved to another record or Datanet does not open.
 
 From the record's key (32 random bytes), HKDF-SHA256 with the header as info derives an encryption key and a nonce
@@ -53,16 +53,16 @@ class KeyStore(Protocol):
         ...
 
 
-def seal_record(record: bytes, datanet_id: int, commitment: Digest, keys: KeyStore, entropy: Entropy) -> bytes:
+def seal_record(record: bytes, datanet_id: Digest, commitment: Digest, keys: KeyStore, entropy: Entropy) -> bytes:
     """Encrypt a record under a key of its own, which is durable before this returns. Raises ErasedContent."""
-    key = keys.add(commitment, entropy.draw(f"content-key/{datanet_id}/{commitment.hex()}", KEY_BYTES))
+    key = keys.add(commitment, entropy.draw(f"content-key/{datanet_id.hex()}/{commitment.hex()}", KEY_BYTES))
     header = _header(datanet_id, commitment)
     encryption_key, nonce_key = _derive(key, header)
     nonce = hmac.digest(nonce_key, record, "sha256")[:_NONCE_BYTES]
     return header + nonce + AESGCM(encryption_key).encrypt(nonce, record, header)
 
 
-def open_record(blob: bytes, datanet_id: int, commitment: Digest, keys: KeyStore) -> bytes:
+def open_record(blob: bytes, datanet_id: Digest, commitment: Digest, keys: KeyStore) -> bytes:
     """Decrypt what `seal_record` returned. Raises ErasedContent or NotFound (no key), InvalidInput (not a sealed
     record, or another's), VerificationFailed (a byte was changed, or the key is another)."""
     header = _header(datanet_id, commitment)
@@ -81,8 +81,8 @@ def open_record(blob: bytes, datanet_id: int, commitment: Digest, keys: KeyStore
         ) from None
 
 
-def _header(datanet_id: int, commitment: Digest) -> bytes:
-    return _MAGIC + datanet_id.to_bytes(32, "big") + commitment
+def _header(datanet_id: Digest, commitment: Digest) -> bytes:
+    return _MAGIC + datanet_id + commitment
 
 
 def _derive(key: bytes, header: bytes) -> tuple[bytes, bytes]:

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, insert, select, update
 
 from headwater.errors import NotFound
 from headwater.protocol.contribution import Contribution, Withdrawal
+from headwater.storage.content_keys import add_key
 from headwater.storage.database import Database
-from headwater.storage.schema import content_keys, contribution_records, contributions, withdrawals
+from headwater.storage.schema import contribution_records, contributions, withdrawals
 from headwater.types import Cid, Digest, Signature, digest, hex0x
 
 
@@ -71,8 +72,8 @@ class ContributionRows:
             for position, name in enumerate(names):
                 row = {"contribution_id": identity, "position": position, "commitment": hex0x(name)}
                 connection.execute(insert(contribution_records).prefix_with("OR IGNORE").values(row))
-                key = {"name": hex0x(name), "key": keys[name]}
-                connection.execute(insert(content_keys).prefix_with("OR IGNORE").values(key))
+            for name, key in keys.items():
+                add_key(connection, name, key)
             where = contributions.c.contribution_id == identity
             connection.execute(update(contributions).where(where).values(state="delivered", bundle_cid=bundle))
 
@@ -114,27 +115,17 @@ class ContributionRows:
         )
         return tuple(digest(name) for name in self._database.read(lambda c: c.scalars(query).all()))
 
-    def keys(self, names: Sequence[Digest]) -> dict[Digest, bytes]:
-        """Content keys that still exist. A destroyed one is absent."""
-        wanted = {hex0x(n) for n in names}
-        query = select(content_keys)
-        rows = self._database.read(lambda c: c.execute(query).all())
-        return {digest(r.name): r.key for r in rows if r.name in wanted}
-
     def record(self, name: Digest) -> Any:
-        """(datanet_id, bundle_cid, key) of one record. Raises NotFound if it never came or its key is gone."""
+        """(datanet_id, bundle_cid) of one record. Raises NotFound if it never came."""
         query = (
-            select(contributions.c.datanet_id, contributions.c.bundle_cid, content_keys.c.key)
+            select(contributions.c.datanet_id, contributions.c.bundle_cid)
             .select_from(contribution_records)
             .join(contributions, contributions.c.contribution_id == contribution_records.c.contribution_id)
-            .join(content_keys, content_keys.c.name == contribution_records.c.commitment)
             .where(contribution_records.c.commitment == hex0x(name))
         )
         row = self._database.read(lambda c: c.execute(query).one_or_none())
         if row is None:
-            raise NotFound(
-                f"record {hex0x(name)} cannot be opened here", "its key was destroyed, or it never arrived"
-            )
+            raise NotFound(f"record {hex0x(name)} cannot be opened here", "its content never arrived")
         return row
 
     def _update(self, contribution_id: Digest, **values: Any) -> None:

@@ -14,7 +14,7 @@ from eth_utils import keccak
 from sqlalchemy import insert, select, update
 
 from headwater.content.cid import cid_of_digest
-from headwater.content.encryption import decrypt_record, encrypt_record
+from headwater.content.encryption import open_record, seal_record
 from headwater.datanets.batches import batch_tree
 from headwater.datanets.snapshots import AnchoredBatch, build_manifest, sealed_split
 from headwater.errors import BadRecord, Conflict, Expired, NotFound, Refused
@@ -32,6 +32,7 @@ from headwater.protocol.signatures import require_signer
 from headwater.protocol.snapshot import DataSplit, Snapshot, SnapshotManifest, Split, snapshot_of
 from headwater.service.contribution_rows import ContributionRow, ContributionRows
 from headwater.service.workbench import Workbench
+from headwater.storage.content_keys import ContentKeys, StagedKeys
 from headwater.storage.schema import snapshots
 from headwater.types import Address, Cid, Digest, Signature, digest, hex0x
 
@@ -72,6 +73,7 @@ class Datanets:
         self._bench = bench
         self._relayer = relayer
         self._rows = ContributionRows(bench.database)
+        self._keys = ContentKeys(bench.database)
 
     # -- the Datanet and its terms -----------------------------------------------------------------------------
 
@@ -156,13 +158,15 @@ class Datanets:
                 "the content does not match the root that was signed", "send the records and salts that you signed"
             )
         names = [commitment(contribution, salted).digest() for salted in batch.records]
-        keys = {name: self._bench.entropy.draw(f"content key {hex0x(name)}", 32) for name in names}
+        keys = StagedKeys(self._keys)
         sealed = {
-            hex0x(name): encrypt_record(salted.canonical_bytes(), keys[name], contribution.datanet_id, name)
+            hex0x(name): seal_record(
+                salted.canonical_bytes(), contribution.datanet_id, name, keys, self._bench.entropy
+            )
             for name, salted in zip(names, batch.records, strict=True)
         }
         cid = self._bench.store.put(sealed)
-        self._rows.delivered(contribution_id, names, keys, cid)
+        self._rows.delivered(contribution_id, names, keys.added, cid)
         return cid
 
     def withdraw(self, withdrawal: Withdrawal, signature: Signature) -> None:
@@ -230,7 +234,10 @@ class Datanets:
         """Decrypt one record by its commitment. Raises NotFound (unknown, or its key was destroyed)."""
         row = self._rows.record(name)
         sealed = self._bench.store.get_file(Cid(row.bundle_cid), hex0x(name))
-        return SaltedRecord.from_bytes(decrypt_record(sealed, row.key, digest(row.datanet_id), name)).record
+        return self._unsealed(sealed, digest(row.datanet_id), name).record
+
+    def _unsealed(self, sealed: bytes, datanet_id: Digest, name: Digest) -> SaltedRecord:
+        return SaltedRecord.from_bytes(open_record(sealed, datanet_id, name, self._keys))
 
     def unused_sealed(self, used: tuple[Digest, ...]) -> tuple[Digest, ...]:
         """Sealed snapshots of the same Datanets that `used` does not name: shown in every report."""
@@ -249,13 +256,10 @@ class Datanets:
 
     def _open(self, row: ContributionRow) -> AnchoredBatch:
         names = self._rows.record_names(digest(row.contribution_id))
-        sealed = (self._bench.store.get_file(Cid(row.bundle_cid), hex0x(name)) for name in names)
-        keys = self._rows.keys(names)
+        datanet_id = digest(row.datanet_id)
+        files = (self._bench.store.get_file(Cid(row.bundle_cid), hex0x(name)) for name in names)
         batch = ContributionBatch(
-            tuple(
-                SaltedRecord.from_bytes(decrypt_record(data, keys[name], digest(row.datanet_id), name))
-                for name, data in zip(names, sealed, strict=True)
-            )
+            tuple(self._unsealed(data, datanet_id, name) for name, data in zip(names, files, strict=True))
         )
         contribution = Contribution.from_bytes(row.document)
         return AnchoredBatch(

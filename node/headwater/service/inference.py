@@ -20,11 +20,11 @@ from headwater.protocol.receipt import Receipt
 from headwater.protocol.voucher import Voucher, request_digest, request_id, sampling_seed
 from headwater.service.lanes import ESCROW, Lanes
 from headwater.service.pool import Pool, ServedModel, identity_of
-from headwater.service.receipt_rows import ReceiptRows
+from headwater.service.receipt_rows import PrivateAnswer, ReceiptRows
 from headwater.service.workbench import Workbench
-from headwater.settlement.receipts import LanePosition, LaneTerms, Tariff, next_receipt
+from headwater.settlement.receipts import LanePosition, LaneTerms, Tariff, next_receipt, response_of
 from headwater.settlement.vouchers import require_credit, require_vouchered
-from headwater.types import Digest, Signature, Wei, digest
+from headwater.types import Address, Digest, Ppm, Signature, Wei, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Order:
     messages: tuple[Message, ...]
     max_tokens: int
     temperature_ppm: int
-    top_p_ppm: int
+    top_p_ppm: Ppm
     stop: tuple[str, ...]
     lane: LaneOrder | None
 
@@ -82,11 +82,12 @@ class SignedAnswer:
 class Inference:
     """The provider's side of PROTOCOL.md §3."""
 
-    def __init__(self, bench: Workbench, pool: Pool, hot_key: str) -> None:
+    def __init__(self, bench: Workbench, pool: Pool, provider: Address, hot_key: str) -> None:
         self.pool = pool
         self.lanes = Lanes(bench)
         self.receipts = ReceiptRows(bench.database, bench.home.path)
         self._bench = bench
+        self._provider = provider
         self._hot_key = hot_key
         self._lane_locks: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
 
@@ -138,7 +139,10 @@ class Inference:
     def _sign_and_keep(self, receipt: Receipt, running: Running, completion: Completion) -> Signature:
         """Draft on disk, then the signature in the signing log, then both: a crash between any two is repaired."""
         assert running.paid is not None
-        self.receipts.draft(receipt, running.request, completion, running.paid.user_nonce)
+        private = PrivateAnswer(
+            running.request, response_of(completion), running.paid.user_nonce, completion.prompt_ids
+        )
+        self.receipts.draft(receipt, private)
         signature = self._bench.signer.sign_typed(self._hot_key, receipt, self._bench.domain(ESCROW))
         self.receipts.signed(receipt, signature)
         return signature
@@ -159,7 +163,7 @@ class Inference:
 
     def _start_paid(self, served: ServedModel, request: InferenceRequest, order: LaneOrder) -> Running:
         terms = self.lanes.open_terms(order.lane_id)
-        if terms.provider != self._bench.config_provider():
+        if terms.provider != self._provider:
             raise Refused(f"the lane pays {terms.provider}, not this provider", "open a lane to this provider")
         self.lanes.remember(order.lane_id, "provider")
         self.lanes.accept_voucher(terms, order.voucher, order.voucher_signature)

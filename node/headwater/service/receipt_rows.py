@@ -16,10 +16,9 @@ from sqlalchemy import insert, select, update
 from headwater.errors import NotFound
 from headwater.protocol.attribution import Attribution, AttributionBody
 from headwater.protocol.codec import Bytes32, Document
-from headwater.protocol.completion import Completion, InferenceRequest, InferenceResponse
+from headwater.protocol.completion import InferenceRequest, InferenceResponse
 from headwater.protocol.epoch import SignedReceipt
 from headwater.protocol.receipt import Receipt
-from headwater.settlement.receipts import response_of
 from headwater.storage.database import Database
 from headwater.storage.files import create_durably
 from headwater.storage.schema import receipts
@@ -61,9 +60,8 @@ class ReceiptRows:
         self._database = database
         self._key_path = home / KEY_FILE
 
-    def draft(self, receipt: Receipt, request: InferenceRequest, completion: Completion, user_nonce: Digest) -> None:
-        """Raises Conflict through the database if the lane's sequence number is taken."""
-        private = PrivateAnswer(request, response_of(completion), user_nonce, completion.prompt_ids)
+    def draft(self, receipt: Receipt, private: PrivateAnswer) -> None:
+        """Keep a receipt before it is signed. Raises a database error if the lane's sequence number is taken."""
         values = {
             "request_id": hex0x(receipt.request_id),
             "lane_id": hex0x(receipt.lane_id),

@@ -1,0 +1,1 @@
+"""HTTP: the OpenAI-compatible API, intake, jobs, receipts, pages, and the user's own proxy."""
