@@ -69,17 +69,17 @@ def read_car(stream: BinaryIO, source: str = "the archive") -> tuple[tuple[Cid, 
 
 def read_header(stream: BinaryIO) -> tuple[Cid, ...]:
     """Read the head. Raises InvalidInput if `encode_header` would have written it otherwise."""
-    length = _read_varint(stream)
-    body = _read_exactly(stream, length) if length is not None and length <= 64 * MAX_ROOTS else b""
-    count = body[7] & 0x1F if len(body) > 7 else 0
-    roots = [body[13 + 41 * i : 49 + 41 * i] for i in range(count)]
     try:
-        found = tuple(cid_from_bytes(root) for root in roots)
-        if found and encode_header(found) == encode_varint(len(body)) + body:
-            return found
+        length = _read_varint(stream)
+        body = _read_exactly(stream, length) if length and length <= 64 * MAX_ROOTS else b""
+        count = body[7] & 0x1F if len(body) > 7 else 0
+        roots = tuple(cid_from_bytes(body[13 + 41 * i : 49 + 41 * i]) for i in range(count))
+        if roots and encode_header(roots) == encode_varint(len(body)) + body:
+            return roots
+        why = "it is another version, or has no roots"
     except InvalidInput as error:
-        raise InvalidInput(f"the archive's head names an unusable root: {error.cause}", _LOOK) from None
-    raise InvalidInput("the stream does not begin with the head of a CARv1", _LOOK)
+        why = error.cause
+    raise InvalidInput(f"the stream does not begin with the head of a CARv1: {why}", _LOOK)
 
 
 def read_section_head(stream: BinaryIO) -> tuple[Cid, int] | None:
@@ -111,6 +111,8 @@ def _read_varint(stream: BinaryIO) -> int | None:
         value |= (byte[0] & 0x7F) << shift
         shift += 7
         if byte[0] < 0x80:
+            if byte[0] == 0 and shift > 7:
+                raise InvalidInput("a length in the archive is not in its shortest form", _LOOK)
             return value
 
 

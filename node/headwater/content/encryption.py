@@ -3,8 +3,8 @@
 In: a record's bytes, its Datanet and commitment, an `Entropy`, a `KeyStore`. Out: a sealed blob that may lie in any
 store for ever, and the bytes again while the key exists. Does not know where keys are kept, or who may read.
 
-Blob: `HWSR` ‖ version 1 ‖ Datanet id (32 bytes) ‖ commitment (32 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag
-(16). All before the nonce is authenticated with the rest: a blob moved to another record or Datanet does not open.
+Blob: `HWSR` ‖ version 1 ‖ Datanet id (32 bytes) ‖ commitment (32 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag (16).
+All before the nonce is authenticated with the rest: a blob moved to another record or Datanet does not open.
 
 From the record's key (32 random bytes), HKDF-SHA256 with the header as info derives an encryption key and a nonce
 key; nonce = HMAC-SHA256(nonce key, record)[:12]. One key is meant to seal one record, and then any fixed nonce is

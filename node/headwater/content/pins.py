@@ -75,12 +75,12 @@ class PinBook:
 
     def put(self, source: Source, reason: str) -> Cid:
         """Store content for a reason. Durable, and known by its row, when it returns. Raises Conflict while the same
-        content is being collected, VerificationFailed if a file changed while it was read; as the store's `put`."""
+        content is being collected, VerificationFailed if a file changed while it was read (what was stored is then a
+        stray); as the store's `put`."""
         cid = cid_of(source)
         self._rows.want(cid, reason)
         stored = self._store.put(source)
         if stored != cid:
-            self._store.delete(stored)
             self._rows.release(cid, reason)
             raise VerificationFailed(
                 f"the content changed while it was stored: it was {cid}, then {stored}",

@@ -81,6 +81,7 @@ class LocalStore(VerifiedReader):
     """
 
     def __init__(self, root: Path) -> None:
+        self.folder = root
         self._packs = root / "packs"
         self._scratch = root / "scratch"
         self._lock_path = root / "writers.lock"
@@ -205,4 +206,4 @@ class LocalStore(VerifiedReader):
             return CorruptContent(
                 f"the block {cid} cannot be read from {path}: {index.damage}", FETCH, cid=cid, tried=[str(path)]
             )
-        return missing(cid, [f"the store {self._packs.parent}"], FETCH)
+        return missing(cid, [f"the store {self.folder}"], FETCH)

@@ -57,18 +57,18 @@ def build(source: Source, emit: Emit, depth: int = 0) -> Tree:
     return build_file(_read_chunks(source), emit)
 
 
-def build_file(chunks: Iterator[bytes] | Iterator[memoryview], emit: Emit) -> Tree:
+def build_file(chunks: Iterator[bytes] | Iterator[memoryview], emit: Emit, max_links: int = MAX_LINKS) -> Tree:
     """Build one file from its chunks: each of CHUNK_BYTES, the last of 1 byte or more; none for an empty file."""
     levels: list[list[Tree]] = [[]]
     for chunk in chunks:
-        _append(levels, 0, _leaf(chunk, emit), emit)
+        _append(levels, 0, _leaf(chunk, emit), emit, max_links)
     if levels == [[]]:
         return _leaf(b"", emit)
     level = 0
     while level < len(levels) - 1 or len(levels[level]) > 1:
         pending, levels[level] = levels[level], []
         if pending:
-            _append(levels, level + 1, _file_node(pending, emit), emit)
+            _append(levels, level + 1, _file_node(pending, emit), emit, max_links)
         level += 1
     return levels[level][0]
 
@@ -100,13 +100,13 @@ def _read_chunks(path: Path) -> Iterator[bytes]:
         raise NotFound(f"there is no file {path}", "check the path") from None
 
 
-def _append(levels: list[list[Tree]], level: int, tree: Tree, emit: Emit) -> None:
+def _append(levels: list[list[Tree]], level: int, tree: Tree, emit: Emit, max_links: int) -> None:
     if level == len(levels):
         levels.append([])
     levels[level].append(tree)
-    if len(levels[level]) == MAX_LINKS:
+    if len(levels[level]) == max_links:
         full, levels[level] = levels[level], []
-        _append(levels, level + 1, _file_node(full, emit), emit)
+        _append(levels, level + 1, _file_node(full, emit), emit, max_links)
 
 
 def _leaf(chunk: bytes | memoryview, emit: Emit) -> Tree:

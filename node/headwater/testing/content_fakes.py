@@ -74,7 +74,7 @@ class MemoryPinRows:
 
 
 def formula_chunks(size: int) -> Iterator[bytes]:
-    """`size` bytes in chunks of 1 MiB: chunk i is sha256("headwater content " ‖ i as 8 bytes, big-endian), repeated."""
+    """`size` bytes in chunks of 1 MiB: chunk i is sha256("headwater content " ‖ i as 8 bytes big-endian) repeated."""
     for i in range(-(-size // CHUNK_BYTES)):
         chunk = hashlib.sha256(b"headwater content " + i.to_bytes(8, "big")).digest() * (CHUNK_BYTES // 32)
         yield chunk[: size - i * CHUNK_BYTES]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,3 +92,14 @@ def test_we_read_what_the_core_added(kubo_core: Callable[[Path], Any], tmp_path:
     store = LocalStore(tmp_path / "store")
     assert store.put_blocks(cid, ((found, read(found)) for found in reachable(read, cid))) == cid
     assert store.get(cid) == path.read_bytes()
+
+
+def test_the_core_runs_on_a_repository_that_was_hardened(kubo_core: Callable[[Path], Any], tmp_path: Path) -> None:
+    repository = tmp_path / "kubo" / "repository"
+    kubo_core(repository).stop()
+    script = Path(__file__).parents[3] / "ipfs" / "apply_profile"
+    assert subprocess.run([sys.executable, script, repository, "--token-file", tmp_path / "token"]).returncode == 0
+    core = kubo_core(repository)
+    vector = VECTORS["files"][4]
+    assert core.ask("add", str(write(tmp_path / "file", vector["bytes"]))) == vector["cid"]
+    assert vector["cid"] in core.ask("ls")

@@ -13,7 +13,7 @@ from headwater.testing.content_fakes import MemoryKeys
 from headwater.types import Digest
 
 HERE, ELSEWHERE = Digest(b"\x0a" * 32), Digest(b"\x0b" * 32)
-ONE, TWO = Digest(b"\x01" * 32), Digest(b"\x02" * 32)
+ONE, TWO, NET = Digest(b"\x01" * 32), Digest(b"\x02" * 32), Digest(b"\x03" * 32)
 RECORD = b'{"prompt":"Poisoning by heparin","answer":"T45.511A"}'
 
 
