@@ -97,7 +97,8 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
     /// @inheritdoc IAttributionLedger
     function proposeEpoch(Leaves.Proposal calldata proposal) external {
         Head memory head = _head;
-        if (head.phase != Phase.Idle) _expire(head);
+        bytes32 expired = _passOnExpired(head);
+        address late = _turn.proposer;
         if (proposal.epochId != head.latestEpochId + 1) revert WrongEpoch(head.latestEpochId + 1, proposal.epochId);
         if (proposal.attempt < head.attempt) revert WrongAttempt(head.attempt, proposal.attempt);
         uint256 opensAt = head.openedAt + uint256(proposal.attempt - head.attempt) * _attemptTimeoutSeconds;
@@ -113,6 +114,8 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
         head.phase = Phase.Proposed;
         _head = head;
         emit EpochProposed(proposal.epochId, proposal.attempt, proposer, setId, digest, proposal);
+        // Last, since a slash may change the set: whose turn it is must not depend on it.
+        if (expired != 0) _slashLate(late, expired);
     }
 
     /// @inheritdoc IAttributionLedger
@@ -132,9 +135,10 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
     /// @inheritdoc IAttributionLedger
     function expireAttempt() external {
         Head memory head = _head;
-        if (head.phase == Phase.Idle) revert WrongPhase(Phase.Idle);
-        _expire(head);
+        bytes32 expired = _passOnExpired(head);
+        if (expired == 0) revert WrongPhase(Phase.Idle);
         _head = head;
+        _slashLate(_turn.proposer, expired);
     }
 
     /// @inheritdoc IAttributionLedger
@@ -233,17 +237,22 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
         if (!isFinal) revert EpochNotFinal(_finalAt(committed));
     }
 
-    /// @dev Changes `head` to the next attempt, in memory; the proposer's bond pays.
-    function _expire(Head memory head) private {
+    /// @dev If an attempt is in progress it must be out of time: changes `head` to the next one, in memory.
+    /// @return evidenceId Names the expired attempt; zero if none was in progress.
+    function _passOnExpired(Head memory head) private returns (bytes32 evidenceId) {
+        if (head.phase == Phase.Idle) return 0;
         uint256 expiresAt = uint256(head.openedAt) + _attemptTimeoutSeconds;
         if (block.timestamp < expiresAt) revert AttemptNotExpired(expiresAt);
         uint64 epochId = head.latestEpochId + 1;
         emit AttemptExpired(epochId, head.attempt, _turn.proposer);
-        bytes32 evidenceId = keccak256(abi.encode("expired attempt", epochId, head.attempt));
+        evidenceId = keccak256(abi.encode("expired attempt", epochId, head.attempt));
         head.attempt += 1;
         head.openedAt = uint64(expiresAt);
         head.phase = Phase.Idle;
-        staking.slash(_turn.proposer, IStaking.Role.Validator, _expirySlashPpm, evidenceId, address(0));
+    }
+
+    function _slashLate(address proposer, bytes32 evidenceId) private {
+        staking.slash(proposer, IStaking.Role.Validator, _expirySlashPpm, evidenceId, address(0));
     }
 
     function _append(

@@ -161,10 +161,10 @@ class Evm:
         return Deployed(self, name, where, artefact_of(name), 0)
 
     @contextmanager
-    def reverts(self, name: str, *arguments: Any) -> Iterator[None]:
+    def reverts(self, name: str, *arguments: Any) -> Iterator[pytest.ExceptionInfo[Reverted]]:
         """The block must revert with this error, and with these arguments if any are given."""
         with pytest.raises(Reverted) as caught:
-            yield
+            yield caught
         assert caught.value.name == name, f"reverted with {caught.value}, not {name}"
         if arguments:
             assert caught.value.arguments == tuple(plain(a) for a in arguments)

@@ -1,0 +1,849 @@
+"""Epochs and payouts: propose, seal, commit, invalidate; claim, settle, verify (P13, P20-P26, P29, P30, P36, P43)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from bare_evm import Actor, Evm
+from eth_utils import keccak
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from settlement_world import CREDIT, PRODUCTION, VALIDATOR, Committed, Parameters, Settlement, Terms
+
+from headwater.protocol.attribution import Attribution
+from headwater.protocol.epoch import Epoch, Proposal, ReceiptLeaf
+from headwater.protocol.merkle import MerkleTree
+from headwater.protocol.receipt import Receipt
+from headwater.testing import vectors
+from headwater.types import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, Wei
+
+IDLE, PROPOSED, SEALED = 0, 1, 2
+ANNA, BERT, CARL = (Actor(name).address for name in ("anna", "bert", "carl"))
+
+
+@pytest.fixture
+def funded(world: Settlement) -> Settlement:
+    """100 credits redeemed."""
+    world.fund(100 * CREDIT)
+    return world
+
+
+def due(world: Settlement, payouts: dict[Address, int] | None = None) -> tuple[Epoch, Proposal]:
+    """A proposed and sealed epoch, ready to be signed."""
+    proposal, _ = world.propose()
+    world.seal()
+    return world.epoch_of(proposal, world.tree(payouts if payouts is not None else {ANNA: 5})), proposal
+
+
+def known_final(world: Settlement, done: Committed) -> tuple[bool, bool]:
+    known, final = world.ledger.call("statusOf", done.entry)
+    return known, final
+
+
+# -- construction --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("minimumEpochSeconds", {"minimum_epoch_seconds": 0}),
+        ("minimumEpochSeconds", {"minimum_epoch_seconds": 8 * 86_400}),
+        ("windowSeconds", {"window_seconds": 0}),
+        ("windowSeconds", {"window_seconds": 15 * 86_400}),
+        ("attemptTimeoutSeconds", {"attempt_timeout_seconds": 0}),
+        ("attemptTimeoutSeconds", {"attempt_timeout_seconds": 60}),
+        ("ringSize", {"ring_size": 3}),
+        ("ringSize", {"window_seconds": 361, "ring_size": 8}),
+        ("expirySlashPpm", {"expiry_slash_ppm": 1_000_001}),
+        ("laneCloseDelaySeconds", {"minimum_epoch_seconds": 90}),
+        ("exitDelaySeconds", {"window_seconds": 540, "ring_size": 11}),
+    ],
+)
+def test_parameters_out_of_bounds_are_refused(evm: Evm, name: str, changes: dict[str, int]) -> None:
+    with evm.reverts("ParameterOutOfBounds") as caught:
+        Settlement.deploy_bare(evm, replace(Parameters(), **changes), Terms())
+    assert caught.value.arguments[0].rstrip(b"\0").decode() == name
+
+
+@pytest.mark.parametrize(
+    "changes", [{"ring_size": 4}, {"window_seconds": 360, "ring_size": 8}, {"attempt_timeout_seconds": 59}]
+)
+def test_parameters_on_their_bounds_are_taken(evm: Evm, changes: dict[str, int]) -> None:
+    given_parameters = replace(Parameters(), **changes)
+    world = Settlement.deploy_bare(evm, given_parameters, Terms())
+    assert tuple(vars(world.ledger.call("parameters")).values()) == tuple(vars_of(given_parameters))
+
+
+def vars_of(parameters: Parameters) -> list[int]:
+    return [getattr(parameters, name) for name in parameters.__dataclass_fields__]
+
+
+def test_a_ledger_refuses_parts_that_are_wired_to_another(world: Settlement) -> None:
+    parts = (world.token, world.escrow, world.staking, world.quorum, Actor("disputes"), Parameters())
+    with world.evm.reverts("WrongWiring", world.escrow):
+        world.evm.deploy("AttributionLedger", *parts)
+
+
+# -- propose -------------------------------------------------------------------------------------------------------
+
+
+def test_a_proposal_freezes_its_digest_proposer_and_set(world: Settlement) -> None:
+    proposal, sent = world.propose()
+    now, event = world.attempt(), sent.event("EpochProposed")
+    assert (now.epochId, now.attempt, now.phase) == (1, 0, PROPOSED)
+    assert now.proposalDigest == event.proposalDigest == proposal.digest()
+    assert now.proposer == event.proposer == world.validators[1].address  # (1 + 0) mod 3
+    assert now.validatorSetId == world.staking.call("currentSetId")
+    assert (now.openedAt, now.proposedInBlock) == (world.evm.now, world.evm.block_number)
+    assert now.sealedHash == ZERO_DIGEST
+
+
+def test_owner_and_voting_key_of_the_validator_in_turn_propose_and_nobody_else(world: Settlement) -> None:
+    proposal = world.proposal()
+    expected = world.in_turn()
+    for other in (*(v for v in world.validators if v is not expected), Actor("thief"), world.provider):
+        with world.evm.reverts("NotInTurn", expected, other):
+            world.ledger.send(other, "proposeEpoch", proposal)
+    assert world.ledger.send(world.key_of(expected), "proposeEpoch", proposal).names() == ["EpochProposed"]
+
+
+def test_the_turn_goes_round_by_id_plus_attempt(funded: Settlement) -> None:
+    proposers = []
+    for _ in range(4):
+        proposers.append(funded.commit({ANNA: 5}).proposer)
+    assert proposers == [funded.validators[i].address for i in (1, 2, 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("error", "changes"),
+    [
+        ("WrongEpoch", {"epoch_id": 0}),
+        ("WrongEpoch", {"epoch_id": 2}),
+        ("TooEarly", {"attempt": 40}),
+        ("WrongParent", {"previous_epoch": Digest(b"\1" * 32)}),
+    ],
+)
+def test_p29_p30_a_proposal_of_another_place_is_refused(
+    world: Settlement, error: str, changes: dict[str, Any]
+) -> None:
+    proposal = world.proposal(**changes)
+    with world.evm.reverts(error):
+        world.ledger.send(world.in_turn(proposal.attempt), "proposeEpoch", proposal)
+
+
+def test_a_second_proposal_waits_for_the_first_to_expire(world: Settlement) -> None:
+    world.propose()
+    expires = world.attempt().openedAt + 30
+    second = world.proposal()
+    with world.evm.reverts("AttemptNotExpired", expires):
+        world.ledger.send(world.in_turn(1), "proposeEpoch", second)
+
+
+def test_p30_an_epoch_opens_the_shortest_epoch_after_the_last_commit(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5})
+    opens = done.committed_at + 60
+    funded.evm.advance(opens - 1 - funded.evm.now)
+    with funded.evm.reverts("TooEarly", opens):
+        funded.ledger.send(funded.in_turn(), "proposeEpoch", funded.proposal())
+    assert funded.evm.now == opens - 1
+    assert funded.ledger.send(funded.in_turn(), "proposeEpoch", funded.proposal()).names() == ["EpochProposed"]
+
+
+# -- seal ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_seal_fixes_the_hash_of_the_block_after_the_proposal(world: Settlement) -> None:
+    world.propose()
+    block = world.attempt().proposedInBlock
+    with world.evm.reverts("SealTooEarly", block + 2):
+        world.ledger.send("anybody", "seal")
+    sent = world.ledger.send("anybody", "seal")
+    assert world.evm.block_number == block + 2
+    expected = world.evm.block_hash(block + 1)
+    assert sent.value == sent.event("EpochSealed").sealedHash == world.attempt().sealedHash == expected
+    assert world.attempt().phase == SEALED
+    with world.evm.reverts("WrongPhase", SEALED):
+        world.ledger.send("anybody", "seal")
+
+
+def test_without_a_proposal_there_is_nothing_to_seal(world: Settlement) -> None:
+    with world.evm.reverts("WrongPhase", IDLE):
+        world.ledger.send("anybody", "seal")
+
+
+def test_a_seal_comes_at_most_256_blocks_later() -> None:
+    world = Settlement.deploy(
+        Evm(),
+        replace(Parameters(600, 1_200, 500, 4)),
+        Terms(lane_close_delay_seconds=1_201, exit_delay_seconds=3_600),
+    )
+    world.propose()
+    block = world.attempt().proposedInBlock
+    snapshot = world.evm.snapshot()
+    world.evm.mine(255)
+    sent = world.ledger.send("anybody", "seal")
+    assert world.evm.block_number == block + 256
+    assert sent.value == world.evm.block_hash(block + 1)
+    world.evm.restore(snapshot)
+    world.evm.mine(256)
+    with world.evm.reverts("SealTooLate", block + 256):
+        world.ledger.send("anybody", "seal")
+
+
+def test_an_expired_attempt_is_not_sealed(world: Settlement) -> None:
+    world.propose()
+    expires = world.attempt().openedAt + 30
+    world.evm.advance(30)
+    with world.evm.reverts("AttemptTimedOut", expires):
+        world.ledger.send("anybody", "seal")
+
+
+# -- commit --------------------------------------------------------------------------------------------------------
+
+
+def test_a_commit_appends_one_entry_and_names_its_signers(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5, BERT: 6})
+    assert funded.ledger.call("latestEpoch") == (1, done.epoch.digest())
+    entry = keccak(done.epoch.digest() + done.committed_at.to_bytes(32, "big") + done.signers_digest)
+    assert funded.ledger.call("entryOf", 1) == entry
+    assert known_final(funded, done) == (True, False)
+    assert [v >> 96 for v in done.votes] == sorted(int(funded.key_of(v).address, 16) for v in funded.validators)
+    assert done.proposer == funded.validators[1].address
+    second = funded.commit({ANNA: 5, BERT: 7})
+    assert second.epoch.previous_epoch == done.epoch.digest()
+
+
+def test_the_event_carries_the_whole_epoch(funded: Settlement) -> None:
+    epoch, proposal = due(funded)
+    event = funded.send_commit(epoch, proposal, funded.signatures(epoch)).event("EpochCommitted")
+    assert tuple(vars(event.epoch).values()) == epoch.values()
+    assert (event.epochId, event.attempt, event.epochDigest) == (1, 0, epoch.digest())
+    assert event.committedAt == funded.evm.now
+
+
+@pytest.mark.parametrize(
+    "member", ["previous_epoch", "lanes_root", "receipts_root", "attributions_root", "chunks_root"]
+)
+def test_a_commit_keeps_every_frozen_input(funded: Settlement, member: str) -> None:
+    epoch, proposal = due(funded)
+    changed = replace(epoch, **{member: Digest(keccak(text="another"))})
+    with funded.evm.reverts("ProposalMismatch"):
+        funded.send_commit(changed, proposal, funded.signatures(changed))
+
+
+@pytest.mark.parametrize("changes", [{"receipt_count": 4}, {"bundle_digest": ZERO_DIGEST}])
+def test_a_commit_names_the_frozen_count_and_bundle(funded: Settlement, changes: dict[str, Any]) -> None:
+    epoch, proposal = due(funded)
+    with funded.evm.reverts("ProposalMismatch"):
+        funded.send_commit(epoch, replace(proposal, **changes), funded.signatures(epoch))
+
+
+@pytest.mark.parametrize(
+    ("error", "changes"),
+    [
+        ("WrongEpoch", {"epoch_id": 2}),
+        ("WrongAttempt", {"attempt": 1}),
+        ("WrongValidatorSet", {"validator_set_id": 1}),
+    ],
+)
+def test_p48_a_commit_names_its_place_and_set(funded: Settlement, error: str, changes: dict[str, int]) -> None:
+    epoch, proposal = due(funded)
+    changed = replace(epoch, **changes)
+    with funded.evm.reverts(error):
+        funded.send_commit(changed, proposal, funded.signatures(changed))
+
+
+def test_p23_a_total_beyond_what_was_redeemed_is_refused(funded: Settlement) -> None:
+    epoch, proposal = due(funded, {ANNA: 100 * CREDIT + 1})
+    with funded.evm.reverts("Overcommitted", 100 * CREDIT + 1, 100 * CREDIT):
+        funded.send_commit(epoch, proposal, funded.signatures(epoch))
+    exact = funded.epoch_of(proposal, funded.tree({ANNA: 100 * CREDIT}))
+    assert funded.send_commit(exact, proposal, funded.signatures(exact)).names() == ["EpochCommitted"]
+
+
+def test_a_commit_needs_the_quorums_signatures_over_this_very_epoch(funded: Settlement) -> None:
+    epoch, proposal = due(funded)
+    one = [funded.key_of(funded.validators[0])]
+    with funded.evm.reverts("QuorumNotReached"):
+        funded.send_commit(epoch, proposal, funded.signatures(epoch, one))
+    other = replace(epoch, payout_root=Digest(keccak(text="more for me")))
+    for key in (funded.key_of(v) for v in funded.validators):  # they recover strangers
+        with funded.evm.reverts("NotInValidatorSet"):
+            funded.send_commit(other, proposal, funded.signatures(epoch, [key]))
+
+
+def test_p1_signatures_of_another_chain_or_ledger_do_not_commit(funded: Settlement) -> None:
+    epoch, proposal = due(funded)
+    keys = [funded.key_of(v) for v in funded.validators]
+    for domain in (
+        replace(funded.ledger.domain, chain_id=1),
+        replace(funded.ledger.domain, verifying_contract=funded.escrow.address),
+    ):
+        for key in keys:  # they recover strangers
+            with funded.evm.reverts("NotInValidatorSet"):
+                funded.send_commit(epoch, proposal, key.sign(epoch, domain))
+
+
+def test_p49_stake_that_left_between_proposal_and_commit_still_counts_by_its_set(funded: Settlement) -> None:
+    epoch, proposal = due(funded)
+    for owner in funded.validators[:2]:
+        funded.staking.send(owner, "requestExit", VALIDATOR)
+    assert funded.send_commit(epoch, proposal, funded.signatures(epoch)).names() == ["EpochCommitted"]
+    leaver = funded.validators[0]
+    funded.staking.send(funded.disputes, "slash", leaver, VALIDATOR, 1_000_000, b"\1" * 32, ZERO_ADDRESS)
+
+
+def test_p48_votes_of_a_later_set_do_not_count_for_an_earlier_proposal(funded: Settlement) -> None:
+    epoch, proposal = due(funded)
+    late = Actor("late validator")
+    funded.register(late, VALIDATOR, 1_000 * CREDIT)
+    with funded.evm.reverts("NotInValidatorSet", funded.key_of(late), epoch.validator_set_id):
+        funded.send_commit(epoch, proposal, funded.signatures(epoch, [funded.key_of(late)]))
+
+
+def test_nothing_is_committed_without_proposal_or_seal(funded: Settlement) -> None:
+    proposal = funded.proposal()
+    epoch = funded.epoch_of(proposal, funded.tree({ANNA: 5}))
+    with funded.evm.reverts("WrongPhase", IDLE):
+        funded.send_commit(epoch, proposal, funded.signatures(epoch))
+    proposal, _ = funded.propose()
+    epoch = funded.epoch_of(proposal, funded.tree({ANNA: 5}))
+    with funded.evm.reverts("WrongPhase", PROPOSED):
+        funded.send_commit(epoch, proposal, funded.signatures(epoch))
+
+
+def test_p29_an_epoch_is_committed_once(funded: Settlement) -> None:
+    epoch, proposal = due(funded)
+    funded.send_commit(epoch, proposal, funded.signatures(epoch))
+    with funded.evm.reverts("WrongPhase", IDLE):
+        funded.send_commit(epoch, proposal, funded.signatures(epoch))
+
+
+def test_p35_an_epoch_without_payouts_commits(world: Settlement) -> None:
+    done = world.commit({})
+    world.finalise()
+    assert known_final(world, done) == (True, True)
+    assert world.ledger.send("anybody", "settle", done.entry, []).value == 0
+    with world.evm.reverts("InvalidProof"):
+        world.ledger.send("thief", "claim", done.entry, ANNA, 0, 0, [])
+
+
+# -- attempts ------------------------------------------------------------------------------------------------------
+
+
+def test_an_attempt_commits_until_its_timeout_and_not_at_it(funded: Settlement) -> None:
+    epoch, proposal = due(funded)
+    expires = funded.attempt().openedAt + 30
+    snapshot = funded.evm.snapshot()
+    funded.evm.advance(expires - 1 - funded.evm.now)
+    funded.send_commit(epoch, proposal, funded.signatures(epoch))
+    assert funded.evm.now == expires - 1
+    funded.evm.restore(snapshot)
+    funded.evm.advance(expires - funded.evm.now)
+    with funded.evm.reverts("AttemptTimedOut", expires):
+        funded.send_commit(epoch, proposal, funded.signatures(epoch))
+
+
+def test_an_expired_attempt_costs_its_proposer_and_passes_on(funded: Settlement) -> None:
+    owner = funded.validators[1]
+    funded.give(owner, 100 * CREDIT, funded.staking)
+    funded.staking.send(owner, "addStake", VALIDATOR, 100 * CREDIT)
+    due(funded)
+    opened = funded.attempt().openedAt
+    with funded.evm.reverts("AttemptNotExpired", opened + 30):
+        funded.ledger.send("anybody", "expireAttempt")
+    funded.evm.advance(30)
+    sent = funded.ledger.send("anybody", "expireAttempt")
+    assert sent.names() == ["AttemptExpired", "Slashed", "ValidatorSetChanged"]
+    assert funded.staking.call("positionOf", owner, VALIDATOR).stake == 198 * CREDIT
+    now = funded.attempt()
+    assert (now.epochId, now.attempt, now.phase, now.openedAt) == (1, 1, IDLE, opened + 30)
+    with funded.evm.reverts("WrongPhase", IDLE):
+        funded.ledger.send("anybody", "expireAttempt")
+    with funded.evm.reverts("WrongAttempt", 1, 0):
+        funded.ledger.send(funded.in_turn(0), "proposeEpoch", funded.proposal(attempt=0))
+    done = funded.commit({ANNA: 5})
+    assert (done.epoch.attempt, done.proposer) == (1, funded.validators[2].address)
+
+
+def test_the_next_proposal_ends_an_expired_attempt_by_itself(funded: Settlement) -> None:
+    due(funded)
+    funded.evm.advance(30)
+    _, sent = funded.propose()
+    assert sent.names() == ["AttemptExpired", "EpochProposed", "Slashed", "ValidatorSetChanged"]
+    assert (funded.attempt().attempt, funded.attempt().phase) == (1, PROPOSED)
+
+
+def test_whose_turn_it_is_does_not_depend_on_the_slash_for_the_attempt_before(funded: Settlement) -> None:
+    """The late proposer falls below the least stake and leaves the turns; the one who was next still proposes."""
+    due(funded)
+    funded.evm.advance(30)
+    expected = funded.in_turn(1)
+    set_id = funded.staking.call("currentSetId")
+    funded.propose()
+    assert funded.staking.call("validatorCount") == 2
+    assert (funded.attempt().proposer, funded.attempt().validatorSetId) == (expected.address, set_id)
+
+
+def test_a_silent_proposer_is_passed_over_after_a_timeout_each(world: Settlement) -> None:
+    opened = world.attempt().openedAt
+    world.evm.advance(opened + 59 - world.evm.now)
+    with world.evm.reverts("TooEarly", opened + 60):
+        world.ledger.send(world.in_turn(2), "proposeEpoch", world.proposal(attempt=2))
+    world.ledger.send(world.in_turn(2), "proposeEpoch", world.proposal(attempt=2))
+    assert (world.attempt().attempt, world.attempt().proposer) == (2, world.validators[0].address)
+
+
+# -- finality, the ring --------------------------------------------------------------------------------------------
+
+
+def test_p36_an_epoch_is_final_at_the_end_of_its_window_and_not_before(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5})
+    final_at = done.committed_at + 120
+    funded.evm.advance(final_at - 1 - funded.evm.now)
+    with funded.evm.reverts("EpochNotFinal", final_at):
+        funded.claim(done, ANNA)
+    assert funded.evm.now == final_at - 1
+    assert funded.claim(done, ANNA).value == 5
+
+
+def test_p36_an_epoch_is_invalidated_in_its_window_and_not_after(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5})
+    final_at = done.committed_at + 120
+    snapshot = funded.evm.snapshot()
+    funded.evm.advance(final_at - 1 - funded.evm.now)
+    funded.ledger.send(funded.disputes, "invalidate", done.entry)
+    assert funded.evm.now == final_at - 1
+    funded.evm.restore(snapshot)
+    funded.evm.advance(final_at - funded.evm.now)
+    with funded.evm.reverts("EpochFinal", final_at):
+        funded.ledger.send(funded.disputes, "invalidate", done.entry)
+
+
+@pytest.mark.parametrize("changes", ["epoch", "committed_at", "proposer", "votes"])
+def test_an_entry_with_any_changed_part_is_unknown(funded: Settlement, changes: str) -> None:
+    done = funded.commit({ANNA: 5})
+    funded.finalise()
+    forged = {
+        "epoch": replace(done.epoch, payout_total=Wei(6)),
+        "committed_at": done.committed_at - 1,
+        "proposer": Actor("thief").address,
+        "votes": done.votes[:1],
+    }
+    changed = replace(done, **{changes: forged[changes]})
+    assert known_final(funded, changed) == (False, False)
+    with funded.evm.reverts("UnknownEpoch", 1):
+        funded.claim(changed, ANNA)
+    with funded.evm.reverts("UnknownEpoch", 1):
+        funded.ledger.send("thief", "settle", changed.entry, changed.payouts)
+
+
+@pytest.mark.parametrize(("parameters", "terms"), [(Parameters(), Terms()), PRODUCTION], ids=["devnet", "production"])
+def test_each_committed_epoch_becomes_claimable_before_the_ring_forgets_it(
+    parameters: Parameters, terms: Terms
+) -> None:
+    """Commits as fast as allowed, twice round the ring: no pending and no last final entry is overwritten."""
+    world = Settlement.deploy(Evm(), parameters, terms)
+    world.fund(100 * CREDIT)
+    done: list[Committed] = []
+    seen_final: set[int] = set()
+    for i in range(2 * parameters.ring_size + 2):
+        done.append(world.commit({ANNA: i + 1}, keys=[world.key_of(v) for v in world.validators[:2]]))
+        elapsed = [d for d in done if d.committed_at + parameters.window_seconds <= world.evm.now]
+        pending = done[len(elapsed) :]
+        assert known_final(world, pending[0]) == (True, False)  # the oldest would be overwritten first
+        assert all(known_final(world, d) == (True, True) for d in elapsed[-1:])
+        seen_final |= {d.epoch.epoch_id for d in elapsed[-1:]}
+    assert seen_final == {d.epoch.epoch_id for d in elapsed} and len(elapsed) > parameters.ring_size
+    assert world.ledger.call("entryOf", 1) == ZERO_DIGEST
+    assert world.ledger.call("entryOf", len(done) + 1) == world.ledger.call("entryOf", 0) == ZERO_DIGEST
+
+
+# -- invalidation --------------------------------------------------------------------------------------------------
+
+
+def test_only_disputes_invalidate(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5})
+    for thief in (Actor("thief"), Actor("deployer"), funded.validators[0]):
+        with funded.evm.reverts("OnlyDisputes", thief):
+            funded.ledger.send(thief, "invalidate", done.entry)
+
+
+def test_invalidation_takes_descendants_along_and_the_id_is_committed_again_without_loss(funded: Settlement) -> None:
+    first = funded.commit({ANNA: 5})
+    second = funded.commit({ANNA: 50})
+    third = funded.commit({ANNA: 60})
+    sent = funded.ledger.send(funded.disputes, "invalidate", second.entry)
+    assert sent.event("EpochInvalidated").latestEpochId == 3
+    assert [known_final(funded, d)[0] for d in (first, second, third)] == [True, False, False]
+    assert funded.ledger.call("latestEpoch") == (1, first.epoch.digest())
+    again = funded.commit({ANNA: 7})
+    assert (again.epoch.epoch_id, again.epoch.attempt) == (2, 1)
+    assert known_final(funded, third)[0] is False  # though its slot still holds it
+    after = funded.commit({ANNA: 8})
+    assert (after.epoch.epoch_id, after.epoch.attempt) == (3, 1)
+    funded.finalise()
+    for void in (second, third):
+        with funded.evm.reverts("UnknownEpoch"):
+            funded.claim(void, ANNA)
+    assert funded.claim(first, ANNA).value == 5
+    assert funded.claim(after, ANNA).value == 3
+
+
+def test_no_honest_validator_ever_signs_one_id_and_attempt_twice(funded: Settlement) -> None:
+    seen: set[tuple[int, int]] = set()
+    for _ in range(3):
+        first, second = funded.commit({ANNA: 5}), funded.commit({ANNA: 6})
+        places = [(d.epoch.epoch_id, d.epoch.attempt) for d in (first, second)]
+        assert not seen & set(places)
+        seen |= set(places)
+        funded.ledger.send(funded.disputes, "invalidate", first.entry)
+
+
+def test_an_invalidation_cancels_the_proposal_in_progress_without_cost(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5})
+    epoch, proposal = due(funded, {ANNA: 6})
+    funded.ledger.send(funded.disputes, "invalidate", done.entry)
+    with funded.evm.reverts("WrongPhase", IDLE):
+        funded.send_commit(epoch, proposal, funded.signatures(epoch))
+    now = funded.attempt()
+    assert (now.epochId, now.attempt, now.phase) == (1, 1, IDLE)
+    assert funded.staking.call("burned") == 0
+
+
+def test_an_unknown_epoch_is_not_invalidated(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5})
+    funded.ledger.send(funded.disputes, "invalidate", done.entry)
+    with funded.evm.reverts("UnknownEpoch", 1):
+        funded.ledger.send(funded.disputes, "invalidate", done.entry)
+
+
+# -- funding and claims --------------------------------------------------------------------------------------------
+
+
+def test_only_the_escrow_funds(world: Settlement) -> None:
+    with world.evm.reverts("OnlyEscrow", Actor("thief")):
+        world.ledger.send("thief", "fund", ZERO_DIGEST, 1)
+
+
+def test_p26_anyone_claims_for_anyone_and_only_the_account_is_paid(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5, BERT: 6})
+    funded.finalise()
+    sent = funded.claim(done, ANNA, sender="relayer")
+    assert (sent.value, funded.balance(ANNA), funded.balance(Actor("relayer"))) == (5, 5, 0)
+    assert sent.event("Claimed").to == ANNA
+    assert funded.ledger.call("accountOf", ANNA) == (5, 0)
+
+
+def test_p26_a_payee_is_paid_in_the_accounts_place_and_only_the_account_sets_it(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5, BERT: 6})
+    funded.finalise()
+    funded.ledger.send("thief", "setPayee", Actor("thief"))
+    funded.ledger.send("anna", "setPayee", CARL)
+    funded.claim(done, ANNA, sender="thief")
+    funded.claim(done, BERT, sender="thief")
+    assert (funded.balance(ANNA), funded.balance(BERT), funded.balance(CARL)) == (0, 6, 5)
+    funded.ledger.send("anna", "setPayee", ZERO_ADDRESS)
+    later = funded.commit({ANNA: 8, BERT: 6})
+    funded.finalise()
+    funded.claim(later, ANNA)
+    assert funded.balance(ANNA) == 3
+
+
+def test_p25_a_repeated_claim_changes_nothing(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5})
+    funded.finalise()
+    funded.claim(done, ANNA)
+    sent = funded.claim(done, ANNA)
+    assert (sent.value, sent.events, funded.balance(ANNA)) == (0, (), 5)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (2,), (0, 2)])
+def test_p25_claiming_late_or_out_of_order_pays_the_same(funded: Settlement, order: tuple[int, ...]) -> None:
+    done = [funded.commit({ANNA: 5 * (i + 1), BERT: i}) for i in range(3)]
+    funded.finalise()
+    for i in order:
+        funded.claim(done[i], ANNA)
+    assert funded.balance(ANNA) == 15
+
+
+def test_a_claim_with_a_wrong_amount_account_index_or_proof_is_refused(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5, BERT: 6, CARL: 7})
+    funded.finalise()
+    cumulative, index, proof = done.claim_of(ANNA)
+    for account, wei, place, path in (
+        (ANNA, cumulative + 1, index, proof),
+        (Actor("thief").address, cumulative, index, proof),
+        (ANNA, cumulative, index ^ 1, proof),
+        (ANNA, cumulative, index + 4, proof),
+        (ANNA, cumulative, index, proof[:-1]),
+        (ANNA, cumulative, index, ()),
+    ):
+        with funded.evm.reverts("InvalidProof"):
+            funded.ledger.send("thief", "claim", done.entry, account, wei, place, path)
+
+
+@pytest.mark.parametrize("root", [ZERO_DIGEST, Digest(keccak(text="some root"))])
+def test_p13_a_made_up_root_pays_nobody(funded: Settlement, root: Digest) -> None:
+    proposal, _ = funded.propose()
+    funded.seal()
+    epoch = replace(funded.epoch_of(proposal, funded.tree({})), payout_root=root, payout_total=Wei(5))
+    sent = funded.send_commit(epoch, proposal, funded.signatures(epoch))
+    event = sent.event("EpochCommitted")
+    done = Committed(epoch, event.committedAt, event.proposer, event.votes, funded.tree({ANNA: 5}), {})
+    funded.finalise()
+    with funded.evm.reverts("InvalidProof"):
+        funded.claim(done, ANNA)
+
+
+def test_an_overstated_total_pays_nobody(funded: Settlement) -> None:
+    proposal, _ = funded.propose()
+    funded.seal()
+    tree = funded.tree({ANNA: 5, BERT: 6})
+    epoch = replace(funded.epoch_of(proposal, tree), payout_total=Wei(12))
+    event = funded.send_commit(epoch, proposal, funded.signatures(epoch)).event("EpochCommitted")
+    done = Committed(epoch, event.committedAt, event.proposer, event.votes, tree, {})
+    funded.finalise()
+    with funded.evm.reverts("InvalidProof"):
+        funded.claim(done, ANNA)
+
+
+def test_a_settlement_credits_everybody_and_credit_is_withdrawn_by_anyone_for_anyone(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5, BERT: 6, CARL: 0})
+    funded.finalise()
+    sent = funded.ledger.send("settler", "settle", done.entry, done.payouts)
+    assert sent.value == 11
+    assert sorted(sent.names()) == ["Credited", "Credited"]
+    assert funded.ledger.call("accountOf", ANNA) == (5, 5)
+    assert funded.claim(done, ANNA).value == 0
+    funded.ledger.send("bert", "setPayee", CARL)
+    for account in (ANNA, BERT):
+        funded.ledger.send("anybody", "withdrawCredit", account)
+        with funded.evm.reverts("NothingToWithdraw", account):
+            funded.ledger.send("anybody", "withdrawCredit", account)
+    assert (funded.balance(ANNA), funded.balance(BERT), funded.balance(CARL)) == (5, 0, 6)
+
+
+def test_p25_a_settlement_after_a_claim_credits_the_rest(funded: Settlement) -> None:
+    first = funded.commit({ANNA: 5, BERT: 6})
+    second = funded.commit({ANNA: 9, BERT: 6})
+    funded.finalise()
+    funded.claim(first, ANNA)
+    assert funded.ledger.send("settler", "settle", second.entry, second.payouts).value == 4 + 6
+    assert funded.ledger.send("settler", "settle", second.entry, second.payouts).value == 0
+    assert funded.ledger.call("accountOf", ANNA) == (9, 4)
+
+
+def test_a_settlement_rebuilds_the_whole_tree_or_nothing(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5, BERT: 6, CARL: 7})
+    funded.finalise()
+    payouts = done.payouts
+    for wrong in (payouts[:2], [*payouts[:2], (payouts[2][0], payouts[2][1] + 1)], []):
+        with funded.evm.reverts("PayoutsMismatch"):
+            funded.ledger.send("thief", "settle", done.entry, wrong)
+    for wrong in (payouts[::-1], [payouts[0], *payouts]):  # P20: no account twice
+        with funded.evm.reverts("PayoutsNotAscending"):
+            funded.ledger.send("thief", "settle", done.entry, wrong)
+
+
+def test_nothing_is_settled_before_finality(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5})
+    with funded.evm.reverts("EpochNotFinal"):
+        funded.ledger.send("anybody", "settle", done.entry, done.payouts)
+
+
+def test_p43_a_cumulative_below_what_was_claimed_pays_nothing_and_does_not_underflow(funded: Settlement) -> None:
+    first = funded.commit({ANNA: 9})
+    funded.finalise()
+    funded.claim(first, ANNA)
+    second = funded.commit({ANNA: 4, BERT: 3})
+    funded.finalise()
+    assert funded.claim(second, ANNA).value == 0
+    assert funded.ledger.send("x", "settle", second.entry, second.payouts).value == 3
+    assert funded.ledger.call("accountOf", ANNA) == (9, 0)
+
+
+def test_p21_p35_five_hundred_payees_settle_in_one_transaction(funded: Settlement) -> None:
+    payouts = {Actor(f"payee {i}").address: i + 1 for i in range(500)}
+    done = funded.commit(payouts)
+    funded.finalise()
+    assert funded.ledger.send("settler", "settle", done.entry, done.payouts).value == sum(payouts.values())
+
+
+# -- receipts ------------------------------------------------------------------------------------------------------
+
+
+def leaves(count: int) -> list[ReceiptLeaf]:
+    sample = vectors.sample(ReceiptLeaf)
+    assert isinstance(sample, ReceiptLeaf)
+    return [replace(sample, sequence=i + 1) for i in range(count)]
+
+
+def test_a_receipt_of_a_committed_epoch_is_known_and_then_final(funded: Settlement) -> None:
+    rows = leaves(3)
+    tree = MerkleTree([r.digest() for r in rows])
+    done = funded.commit({ANNA: 5}, receipts_root=tree.root)
+
+    def verify(entry: Any, leaf: ReceiptLeaf, index: int, proof: Any) -> Any:
+        return funded.ledger.call("verifyReceipt", entry, leaf, index, proof)
+
+    assert verify(done.entry, rows[1], 1, tree.proof(1)) == (True, False)
+    funded.finalise()
+    assert verify(done.entry, rows[1], 1, tree.proof(1)) == (True, True)
+    assert verify(done.entry, rows[0], 1, tree.proof(1)) == (False, False)
+    assert verify(done.entry, rows[1], 5, tree.proof(1)) == (False, False)
+    assert verify(done.entry, rows[1], 1, tree.proof(1)[:1]) == (False, False)
+    forged = replace(done, committed_at=done.committed_at - 500)
+    assert verify(forged.entry, rows[1], 1, tree.proof(1)) == (False, False)
+
+
+Signed = tuple[Receipt, bytes, Attribution, bytes]
+
+
+@pytest.fixture
+def signed(world: Settlement) -> Callable[..., Signed]:
+    """A receipt and attribution of an open lane, signed by the provider's key after any changes."""
+    lane = world.open_lane()
+
+    def make(receipt_key: Actor | None = None, attribution_key: Actor | None = None, **changes: Any) -> Signed:
+        receipt = vectors.sample(Receipt)
+        assert isinstance(receipt, Receipt)
+        own = {"lane_id": lane, "user": world.user.address, "provider": world.provider.address, "disclosure": 0}
+        receipt = replace(receipt, **(own | {k: v for k, v in changes.items() if k in own}))
+        attribution = vectors.sample(Attribution)
+        assert isinstance(attribution, Attribution)
+        about = {
+            "receipt_digest": receipt.digest(),
+            "provider": receipt.provider,
+            "model_id": receipt.model_id,
+            "version": receipt.version,
+        }
+        overrides = {k.removeprefix("about_"): v for k, v in changes.items() if k.startswith("about_")}
+        attribution = replace(attribution, **(about | overrides))
+        return (
+            receipt,
+            (receipt_key or world.provider_key).sign(receipt, world.escrow.domain),
+            attribution,
+            (attribution_key or world.provider_key).sign(attribution, world.escrow.domain),
+        )
+
+    return make
+
+
+def test_an_anchored_receipt_is_shown_and_pays_nobody(world: Settlement, signed: Callable[..., Signed]) -> None:
+    receipt, *rest = signed()
+    sent = world.ledger.send("anybody", "anchorReceipt", receipt, *rest)
+    (event,) = sent.events
+    assert event.name == "ReceiptAnchored"
+    assert event.fields.receiptDigest == receipt.digest()
+    assert event.fields.attributionDigest == rest[1].digest()
+    assert (event.fields.provider, event.fields.sequence) == (world.provider.address, receipt.sequence)
+
+
+@pytest.mark.parametrize(
+    ("error", "changes"),
+    [
+        ("WrongReceiptSigner", {"receipt_key": Actor("thief")}),
+        ("WrongReceiptSigner", {"receipt_key": Actor("validator 0 key")}),
+        ("WrongAttributionSigner", {"attribution_key": Actor("provider")}),
+        ("AttributionMismatch", {"about_receipt_digest": ZERO_DIGEST}),
+        ("AttributionMismatch", {"about_model_id": ZERO_DIGEST}),
+        ("AttributionMismatch", {"about_version": 1}),
+        ("AttributionMismatch", {"about_provider": ANNA}),
+        ("ReceiptNotOfLane", {"lane_id": ZERO_DIGEST}),
+        ("ReceiptNotOfLane", {"user": ANNA}),
+        ("ReceiptNotOfLane", {"provider": ANNA}),
+        ("ReceiptNotOfLane", {"disclosure": 1}),
+    ],
+)
+def test_a_receipt_that_does_not_hold_together_is_not_anchored(
+    world: Settlement, signed: Callable[..., Signed], error: str, changes: dict[str, Any]
+) -> None:
+    with world.evm.reverts(error):
+        world.ledger.send("anybody", "anchorReceipt", *signed(**changes))
+
+
+# -- any sequence --------------------------------------------------------------------------------------------------
+
+
+class Epochs(RuleBasedStateMachine):
+    """P22-P25: whatever is committed, voided, claimed, settled in whatever order, nobody is paid twice or short."""
+
+    people = (ANNA, BERT, CARL)
+
+    @initialize()
+    def begin(self) -> None:
+        self.world = Settlement.deploy(Evm())
+        self.world.fund(20 * CREDIT)
+        self.done: list[Committed] = []
+
+    @rule(more=st.tuples(*[st.integers(0, CREDIT)] * 3))
+    def commit(self, more: tuple[int, int, int]) -> None:
+        before = self.done[-1].tree if self.done else self.world.tree({})
+        grown = {a: before.cumulative_of(a) + m for a, m in zip(self.people, more, strict=True)}
+        if sum(grown.values()) <= self.world.ledger.call("funded"):
+            self.done.append(self.world.commit(grown, keys=[self.world.key_of(v) for v in self.world.validators[:2]]))
+
+    @rule(seconds=st.integers(1, 200))
+    def wait(self, seconds: int) -> None:
+        self.world.evm.advance(seconds)
+
+    @rule(data=st.data())
+    def invalidate(self, data: st.DataObject) -> None:
+        pending = [d for d in self.done if known_final(self.world, d) == (True, False)]
+        pending = [d for d in pending if d.committed_at + 120 > self.world.evm.now + 1]
+        if pending:
+            victim = data.draw(st.sampled_from(pending))
+            self.world.ledger.send(self.world.disputes, "invalidate", victim.entry)
+            self.done = self.done[: self.done.index(victim)]
+
+    @rule(data=st.data(), account=st.sampled_from(people))
+    def claim(self, data: st.DataObject, account: Address) -> None:
+        for done in self._final(data):
+            self.world.claim(done, account)
+
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        for done in self._final(data):
+            self.world.ledger.send("settler", "settle", done.entry, done.payouts)
+
+    @rule(account=st.sampled_from(people))
+    def withdraw(self, account: Address) -> None:
+        if self.world.ledger.call("accountOf", account)[1]:
+            self.world.ledger.send("anybody", "withdrawCredit", account)
+
+    @invariant()
+    def accounts_add_up(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        accounts = {a: self.world.ledger.call("accountOf", a) for a in self.people}
+        final = [d for d in self.done if d.committed_at + 120 <= self.world.evm.now]
+        for account, (claimed, credit) in accounts.items():
+            assert self.world.balance(account) + credit == claimed
+            assert claimed <= max((d.tree.cumulative_of(account) for d in final), default=0)
+        paid = sum(claimed - credit for claimed, credit in accounts.values())
+        assert self.world.balance(self.world.ledger) == self.world.ledger.call("funded") - paid
+        assert all(known_final(self.world, d)[0] for d in self.done[-2:])
+
+    def _final(self, data: st.DataObject) -> list[Committed]:
+        ready = [d for d in self.done if known_final(self.world, d) == (True, True)]
+        return [data.draw(st.sampled_from(ready))] if ready else []
+
+
+TestEpochs = Epochs.TestCase
+TestEpochs.settings = settings(max_examples=10, stateful_step_count=15, deadline=None)
+
+
+@given(payouts=st.dictionaries(st.sampled_from([Actor(f"p{i}").address for i in range(9)]), st.integers(0, 10**18)))
+@settings(max_examples=10)
+def test_p23_p25_everybody_claims_exactly_the_committed_total(payouts: dict[Address, int]) -> None:
+    world = Settlement.deploy(Evm())
+    world.fund(100 * CREDIT)
+    done = world.commit(payouts)
+    world.finalise()
+    paid = [world.claim(done, account).value for account in payouts]
+    assert sum(paid) == done.epoch.payout_total == sum(payouts.values()) <= world.ledger.call("funded")
