@@ -85,16 +85,29 @@ class Registry:
             self._state = replace(self._state, aliases=MappingProxyType({**self._state.aliases, alias: target}))
         return resolution
 
-    def withdraw(self, name: str) -> None:
-        """Forget `owner/name`, its pins and the aliases that point at it. Raises UnknownModel if it is not there."""
+    def withdraw(self, name: str, digest: Digest | None = None) -> None:
+        """Forget one adapter of `owner/name`, or all of them, and the aliases that then point at nothing.
+
+        If the current one goes, the one published last before it becomes current. Raises UnknownModel.
+        """
         with self._writing:
             state = self._state
-            if name not in state.current:
+            known = state.published.get(name, ())
+            if not known or (digest is not None and digest not in known):
                 raise self._unknown(name)
+            left = tuple(d for d in known if digest is not None and d != digest)
+            published = {k: v for k, v in state.published.items() if k != name}
+            current = {k: v for k, v in state.current.items() if k != name}
+            if left:
+                published[name] = left
+                current[name] = state.current[name] if state.current[name] in left else left[-1]
+            pins = {f"{name}@{digest12(d)}" for d in left} | ({name} if left else set())
             self._state = _State(
-                MappingProxyType({k: v for k, v in state.published.items() if k != name}),
-                MappingProxyType({k: v for k, v in state.current.items() if k != name}),
-                MappingProxyType({k: v for k, v in state.aliases.items() if v.partition("@")[0] != name}),
+                MappingProxyType(published),
+                MappingProxyType(current),
+                MappingProxyType(
+                    {k: v for k, v in state.aliases.items() if v.partition("@")[0] != name or v in pins}
+                ),
             )
 
     def resolve(self, name: str) -> Resolution:

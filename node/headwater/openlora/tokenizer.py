@@ -14,9 +14,9 @@ from typing import Final
 import tokenizers
 
 from headwater.errors import InvalidInput, MissingContent
+from headwater.protocol.chat import END_OF_TURN
 
 FILE_NAME: Final = "tokenizer.json"
-END_TOKEN: Final = "<|im_end|>"
 UNFINISHED: Final = "\ufffd"
 
 
@@ -27,9 +27,9 @@ class Tokenizer:
         self._backend = backend
         backend.no_padding()
         backend.no_truncation()
-        end = backend.token_to_id(END_TOKEN)
+        end = backend.token_to_id(END_OF_TURN)
         if end is None:
-            raise InvalidInput(f"the tokenizer has no {END_TOKEN} token", "use a base model with ChatML markup")
+            raise InvalidInput(f"the tokenizer has no {END_OF_TURN} token", "use a base model with ChatML markup")
         self.end_id: Final[int] = end
         self.vocabulary_size: Final[int] = backend.get_vocab_size(with_added_tokens=True)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import peft
 import pytest
-import tokenizers
 import torch
 import transformers
 
@@ -21,42 +20,24 @@ from headwater.openlora.loader import load_base
 from headwater.openlora.models import BaseModel
 from headwater.openlora.placement import choose_placement
 from headwater.protocol.completion import Completion
+from headwater.testing.tiny import tiny_base
 from headwater.types import Digest
 
 ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-def build_tokenizer() -> tokenizers.Tokenizer:
-    """Byte-level: most characters outside ASCII take several tokens, as the streaming tests want."""
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {symbol: i for i, symbol in enumerate(alphabet)}
-    backend = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[]))
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = tokenizers.decoders.ByteLevel()
-    backend.add_special_tokens(["<|im_start|>", "<|im_end|>"])
-    return backend
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny tensors: a second thread would only wait at barriers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    backend = build_tokenizer()
-    backend.save(str(folder / "tokenizer.json"))
-    torch.manual_seed(7)
-    config = transformers.LlamaConfig(
-        vocab_size=backend.get_vocab_size(),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
-        initializer_range=0.5,
-        eos_token_id=backend.token_to_id("<|im_end|>"),
-    )
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return tiny_base(tmp_path_factory.mktemp("base"), seed=7, context_tokens=4096)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ import pytest
 
 from headwater.errors import BadAdapter, Conflict, InvalidInput, Unavailable, UnknownModel, VerificationFailed
 from headwater.openlora.adapters import LoadedAdapter
-from headwater.openlora.decoding import Decoding
 from headwater.openlora.engine import EngineLoad, GenerationRequest
 from headwater.openlora.exact import ExactEngine
 from headwater.openlora.models import BaseModel
@@ -425,8 +424,3 @@ class TestRequests:
         assert (description.base_digest, description.dtype, description.device) == (base.digest, "float32", "cpu")
         assert description.context_tokens == 4096
         assert description.reasons
-
-
-def test_decoding_is_private_to_a_request(base: BaseModel, request_for: RequestMaker) -> None:
-    one, two = (Decoding(request_for(), None, base, 16) for _ in range(2))
-    assert one._cache is not two._cache

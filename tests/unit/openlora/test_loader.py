@@ -54,7 +54,7 @@ def test_weights_that_are_not_exactly_the_models_are_refused(copy: Path, change:
     elif change == "unexpected":
         tensors["model.layers.0.mlp.extra.weight"] = torch.zeros(2)
     else:
-        tensors["model.layers.0.mlp.up_proj.weight"] = torch.zeros(48, 31)
+        tensors["model.layers.0.mlp.up_proj.weight"] = torch.zeros(64, 31)
     safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
     with pytest.raises(InvalidInput, match=r"keys|cannot be opened"):
         load_base(copy, "tiny", PLACE)
@@ -91,14 +91,14 @@ def test_what_would_need_foreign_code_or_quantisation_is_refused(copy: Path, cha
 
 def test_a_tokenizer_that_knows_more_than_the_model_is_refused(copy: Path) -> None:
     raw = json.loads((copy / "tokenizer.json").read_text())
-    raw["added_tokens"].append({**raw["added_tokens"][-1], "id": 258, "content": "<|new|>"})
+    raw["added_tokens"].append({**raw["added_tokens"][-1], "id": 259, "content": "<|new|>"})
     (copy / "tokenizer.json").write_text(json.dumps(raw))
-    with pytest.raises(InvalidInput, match="259 tokens, the model 258"):
+    with pytest.raises(InvalidInput, match="260 tokens, the model 259"):
         load_base(copy, "tiny", PLACE)
 
 
 def test_only_the_linear_layers_of_the_blocks_may_be_targeted(base: BaseModel) -> None:
     shapes = base.linear_shapes()
     assert len(shapes) == 14
-    assert shapes["model.layers.1.mlp.down_proj"] == (32, 48)
+    assert shapes["model.layers.1.mlp.down_proj"] == (32, 64)
     assert not any("lm_head" in name for name in shapes)

@@ -21,7 +21,7 @@ def test_the_term_is_scale_times_b_a_x(base: BaseModel) -> None:
     structure = base.structure()
     switch = attach(structure)
     layer = structure.get_submodule("model.layers.0.mlp.up_proj")
-    a, b, x = torch.randn(3, 32), torch.randn(48, 3), torch.randn(5, 32)
+    a, b, x = torch.randn(3, 32), torch.randn(64, 3), torch.randn(5, 32)
     adapter = ResidentAdapter(Digest(bytes(32)), {"model.layers.0.mlp.up_proj": LoraPair(a, b, 0.5)})
     plain = layer(x)
     with switch.using(adapter):

@@ -101,6 +101,28 @@ def test_withdrawing_takes_pins_and_aliases_along(registry: Registry) -> None:
         registry.withdraw("ada/drugs")
 
 
+def test_withdrawing_one_adapter_leaves_the_others_of_its_name(registry: Registry) -> None:
+    first, second = registry.publish("ada/drugs", ONE), registry.publish("ada/drugs", TWO)
+    for alias, target in (("newest", "ada/drugs"), ("first", first), ("second", second)):
+        registry.switch(alias, target)
+    registry.withdraw("ada/drugs", TWO)
+    assert registry.resolve("newest") == registry.resolve("first") == Resolution(first, ONE)
+    for name in (second, "second"):
+        with pytest.raises(UnknownModel):
+            registry.resolve(name)
+    with pytest.raises(UnknownModel):
+        registry.withdraw("ada/drugs", TWO)
+    registry.withdraw("ada/drugs", ONE)
+    assert registry.names() == ("smollm2-135m",)
+
+
+def test_withdrawing_an_old_adapter_leaves_the_current_one(registry: Registry) -> None:
+    registry.publish("ada/drugs", ONE)
+    second = registry.publish("ada/drugs", TWO)
+    registry.withdraw("ada/drugs", ONE)
+    assert registry.resolve("ada/drugs") == Resolution(second, TWO)
+
+
 def test_a_reader_never_sees_a_half_made_switch(registry: Registry) -> None:
     pins = {registry.publish("ada/drugs", d): d for d in (ONE, TWO)}
     registry.switch("default", "ada/drugs")

@@ -64,6 +64,19 @@ def test_top_k_and_top_p_keep_the_smallest_set() -> None:
     assert set(draws(SamplingParameters(warm, top_p_ppm=1))) == {3}
 
 
+def test_what_is_kept_shares_the_whole_mass_in_proportion() -> None:
+    counts = draws(SamplingParameters(1_000_000, top_p_ppm=640_000))
+    kept = torch.softmax(LOGITS[2:4], 0).tolist()
+    assert counts[2] / 4000 == pytest.approx(kept[0], abs=0.03)
+    assert counts[3] / 4000 == pytest.approx(kept[1], abs=0.03)
+
+
+def test_ties_at_the_edge_of_top_k_keep_the_lower_ids() -> None:
+    flat, parameters = torch.zeros(50_000), SamplingParameters(2_000_000, top_k=3)
+    assert {choose(flat, parameters, SEED, i).token_id for i in range(20)} == {0, 1, 2}
+    assert [i for i, _ in choose(flat, parameters, SEED, 0, top_logprobs=5).top] == [0, 1, 2, 3, 4]
+
+
 @given(
     logits=st.lists(st.floats(-30, 30), min_size=1, max_size=40),
     temperature=st.integers(1, 2_000_000),
