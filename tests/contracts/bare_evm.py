@@ -102,6 +102,8 @@ class Evm:
         self._database = database if database is not None else AtomicDB()
         self._state = self._load(BLANK_ROOT_HASH)
         self._abis: dict[Address, list[Entry]] = {}
+        self.logs: list[tuple[int, bytes, Sequence[int], bytes]] = []
+        """Of all transactions sent: block, contract, topics, data."""
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -192,9 +194,11 @@ class Evm:
         self.block_number += 1
         self.now += 1
         self._state.lock_changes()
-        return self._execute(to, data, sender)
+        gas, output, entries = self._execute(to, data, sender)
+        self.logs += [(self.block_number, *entry) for entry in entries]
+        return gas, output, tuple(self._event(*entry) for entry in entries)
 
-    def _execute(self, to: bytes, data: bytes, sender: bytes) -> tuple[int, bytes, tuple[Event, ...]]:
+    def _execute(self, to: bytes, data: bytes, sender: bytes) -> tuple[int, bytes, tuple[Any, ...]]:
         self._state.execution_context = self._context()
         transaction = PragueVM.create_unsigned_transaction(
             nonce=self._state.get_nonce(sender), gas_price=0, gas=TRANSACTION_GAS, to=to, value=0, data=data
@@ -203,8 +207,7 @@ class Evm:
         done = self._state.apply_transaction(spoofed)
         if done.is_error:
             raise reverted(done.output)
-        events = tuple(self._event(*entry) for entry in done.get_log_entries())
-        return PragueVM.finalize_gas_used(spoofed, done), done.output, events
+        return PragueVM.finalize_gas_used(spoofed, done), done.output, done.get_log_entries()
 
     def _event(self, where: bytes, topics: Sequence[int], data: bytes) -> Event:
         contract, words = address(where), [t.to_bytes(32, "big") for t in topics]
