@@ -54,6 +54,7 @@ def test_a_datanet_is_created_with_its_terms_in_force(world: Registries) -> None
         ZERO_ADDRESS,
     )
     assert (datanet.createdAt, datanet.isRetired) == (world.evm.now, False)
+    assert datanet.metadataDigest == METADATA
     assert datanet.terms.contributorsMinimumPpm == 500_000
 
 
