@@ -241,13 +241,14 @@ class Epochs:
         return row
 
 
+def epoch_of(raw: Mapping[str, Any]) -> Epoch:
+    """An Epoch as an event carries it."""
+    values: list[Any] = [digest(raw[name]) if kind == "bytes32" else raw[name] for _, name, kind in Epoch.members()]
+    return Epoch(*values)
+
+
 def _committed(args: Mapping[str, Any]) -> CommittedEpoch:
-    raw = args["epoch"]
-    epoch = Epoch(*(_python(raw[name], kind) for _, name, kind in Epoch.members()))
+    epoch = epoch_of(args["epoch"])
     votes = tuple(args["votes"])
     signers = digest(keccak(encode(["address", "uint256[]"], [args["proposer"], list(votes)])))
     return CommittedEpoch(epoch, args["committedAt"], signers, address(args["proposer"]), votes)
-
-
-def _python(value: Any, kind: str) -> Any:
-    return digest(value) if kind == "bytes32" else value

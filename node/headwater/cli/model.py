@@ -1,0 +1,195 @@
+"""`headwater model`: train, evaluate, register, attest, activate, look."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from headwater.cli.home import credits_to_wei, node_client, workbench
+from headwater.cli.session import Session, Shown, command, table
+from headwater.errors import InvalidInput
+from headwater.protocol.evaluation import Contender, EvaluationReport
+from headwater.protocol.model import is_certified
+from headwater.service.models import Models, VersionStatus
+from headwater.service.node import DEFAULT_BASE
+from headwater.types import Wei, digest, hex0x
+
+app = typer.Typer(help="Models: from a sealed snapshot to a version that serves.", no_args_is_help=True)
+
+LABELS: Final = {
+    Contender.BASE: "base",
+    Contender.BASE_RETRIEVAL: "base + retrieval",
+    Contender.NEAREST: "nearest neighbour",
+    Contender.RULE: "rule written by an expert",
+    Contender.TUNED: "tuned",
+}
+
+
+@command(app, "train")
+def train(
+    session: Session,
+    snapshots: Annotated[list[str], typer.Argument(help="Sealed snapshot ids.")],
+    base: Annotated[str, typer.Option(help="Base model.")] = DEFAULT_BASE,
+    preset: Annotated[str, typer.Option(help="standard, thorough, slice or smoke.")] = "standard",
+    set_: Annotated[list[str], typer.Option("--set", help="Change a number of the preset, e.g. epochs=3.")] = [],  # noqa: B006
+    data_split: Annotated[str, typer.Option(help="compositional or random.")] = "compositional",
+) -> Shown:
+    """Fine-tune an adapter in a child process of the node, and fit its attribution index."""
+    request = {
+        "snapshot_ids": sorted(snapshots),
+        "base": base,
+        "preset": preset,
+        "changes": _changes(set_),
+        "data_split": data_split,
+    }
+    result = node_client(session).run_job("train", request, lambda event: session.say(_line(event)))
+    outcome = result["outcome"]
+    data = {k: result[k] for k in ("job_id", "recipe_digest", "outcome", "index", "tokens_per_second", "machine")}
+    data["train_seconds"] = round(result["wall_ms"] / 1000, 1)
+    text = (
+        f"job {result['job_id']}: {outcome['steps']} steps over {outcome['records']} records "
+        f"in {data['train_seconds']} s ({result['tokens_per_second']} tokens/s)\n"
+        f"  adapter {outcome['adapter_digest']}\n  index   {result['index']['index_root']}"
+    )
+    return Shown(data, text)
+
+
+@command(app, "evaluate")
+def evaluate(
+    session: Session,
+    train_job: Annotated[str, typer.Argument(help="Job id of the training.")],
+    limit: Annotated[int, typer.Option(help="Ask only the first so many held-out records; 0 = all.")] = 0,
+) -> Shown:
+    """Ask the held-out records of the tuned model and of every control, with 95 % intervals."""
+    request = {"train_job": train_job, "limit": limit}
+    result = node_client(session).run_job("evaluate", request, lambda event: session.say(_line(event)))
+    report = EvaluationReport.from_json(result["report"])
+    rows = [
+        (
+            LABELS[s.contender],
+            f"{s.correct}/{s.total}",
+            _percent(s.value_ppm),
+            f"{_percent(s.low_ppm)} to {_percent(s.high_ppm)}",
+        )
+        for s in report.scores
+    ]
+    data = {"job_id": result["job_id"], "report_digest": result["report_digest"], "report": result["report"]}
+    title = f"{report.evaluated_count} held-out records: {report.finding.value.replace('_', ' ')}"
+    return Shown(data, table=table(title, ("who answered", "right", "exact match", "95 % interval"), rows))
+
+
+@command(app, "register")
+def register(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="owner/name, by which it is asked.")],
+    owner: Annotated[str, typer.Option(help="The model owner's wallet.")],
+    train_job: Annotated[str, typer.Option(help="Job id of the training.")],
+    evaluation_job: Annotated[str, typer.Option(help="Job id of its evaluation.")],
+    price: Annotated[str, typer.Option(help="Credits for a thousand tokens.")] = "1",
+) -> Shown:
+    """Register a version on chain with everything that it is made of; the attesters' fee goes along."""
+    client = node_client(session)
+    trained = client.get(f"/api/jobs/{train_job}")["result"]
+    evaluated = client.get(f"/api/jobs/{evaluation_job}")["result"]
+    if trained is None or evaluated is None:
+        raise InvalidInput("the training or its evaluation is not done", "wait for both jobs")
+    with workbench(session) as bench:
+        price_wei = Wei(credits_to_wei(price))
+        version = Models(bench).register(owner, name, trained, digest(evaluated["report_digest"]), price_wei)
+    data = {
+        "name": name,
+        "model_id": hex0x(version.model_id),
+        "version": version.version,
+        "version_digest": hex0x(version.digest()),
+        "certificate": "certified" if is_certified(version) else "uncertified",
+        **{k: v for k, v in version.to_json().items() if k.endswith(("_digest", "_root", "_id"))},
+    }
+    return Shown(data, f"{name} is version {version.version} of model {data['model_id']} ({data['certificate']})")
+
+
+@command(app, "attest")
+def attest(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="owner/name.")],
+    validator: Annotated[str, typer.Option(help="The validator's wallet.")] = "validator",
+    hot_key: Annotated[str, typer.Option(help="The validator's hot key.")] = "validator-hot",
+) -> Shown:
+    """Recompute what the draw names (index rows, a segment of training, a part of the evaluation) and vote."""
+    from headwater.service.attesting import Attesting
+
+    with workbench(session) as bench:
+        outcome = Attesting(bench).attest(validator, hot_key, name, session.say)
+        status = Models(bench).status(Models(bench).named(name)).status
+    data = {**outcome.to_json(), "status": status, "independent": outcome.validators > 1}
+    note = "" if outcome.validators > 1 else "\n  one validator on this machine: not independent"
+    verdict = "accepted" if outcome.accepted else "rejected"
+    return Shown(data, f"{name}: {verdict}; {outcome.words}; status {status}{note}")
+
+
+@command(app, "activate")
+def activate(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="owner/name.")],
+    owner: Annotated[str, typer.Option(help="The model owner's wallet.")],
+) -> Shown:
+    """Let an attested version be served."""
+    with workbench(session) as bench:
+        models = Models(bench)
+        models.activate(owner, models.named(name))
+        status = models.status(models.named(name))
+    return Shown(_facts(status), f"{name} is {status.status}")
+
+
+@command(app, "list")
+def list_models(session: Session) -> Shown:
+    """List the versions of this home."""
+    with workbench(session) as bench:
+        found = [_facts(s) for s in Models(bench).all()]
+    columns = ("name", "version", "status", "certificate", "model_id")
+    return Shown({"models": found}, table=table("Models", columns, [[f[c] for c in columns] for f in found]))
+
+
+@command(app, "show")
+def show(session: Session, name: Annotated[str, typer.Argument(help="owner/name.")]) -> Shown:
+    """Show everything that a version commits to."""
+    with workbench(session) as bench:
+        status = Models(bench).status(Models(bench).named(name))
+    data = _facts(status) | {"commitments": status.row.version.to_json()}
+    return Shown(
+        data, "\n".join(f"{k:<20} {v}" for k, v in {**_facts(status), **status.row.version.to_json()}.items())
+    )
+
+
+def _facts(status: VersionStatus) -> dict[str, Any]:
+    version = status.row.version
+    return {
+        "name": status.row.name,
+        "model_id": hex0x(version.model_id),
+        "version": version.version,
+        "status": status.status,
+        "attesters": status.attesters,
+        "certificate": "certified" if is_certified(version) else "uncertified",
+    }
+
+
+def _changes(pairs: list[str]) -> dict[str, int]:
+    out = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if not value.isascii() or not value.isdigit():
+            raise InvalidInput(f"--set {pair} is not name=number", "write e.g. --set epochs=3")
+        out[name] = int(value)
+    return out
+
+
+def _line(event: Any) -> str:
+    metrics = event.get("metrics")
+    if metrics:
+        return "  " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in metrics.items())
+    rest = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in event.items() if k != "stage")
+    return f"  {event.get('stage', 'job')}{': ' + rest if rest else ''}"
+
+
+def _percent(ppm: int) -> str:
+    return f"{ppm / 10_000:.1f} %"

@@ -1,0 +1,1 @@
+"""Templates and static files of the pages; data of the room `api`, shipped inside the package."""
