@@ -8,6 +8,7 @@ inherited socket closes, so it never outlives its node. Keys exist in this proce
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import getpass
 import os
@@ -18,7 +19,6 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from headwater.errors import Conflict, HeadwaterError, InvalidInput, VerificationFailed
@@ -45,7 +45,10 @@ class Secrets:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.fd is None and options.listen is None:
+        parser.error("name a socket with --listen, so that somebody can ask")
     _harden()
     control = socket.socket(fileno=options.fd) if options.fd is not None else None
     try:
@@ -62,24 +65,31 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace, control: socket.socket | None) -> None:
     signer = GuardedSigner(_holder(options, control), lambda: open_signing_log(options.log, options.keystore))
     service = SignerService(signer)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is for the node, which then ends us
-    signal.signal(signal.SIGTERM, _leave)
-    listener = None
-    try:
+    ours, _other_end = socket.socketpair()  # nobody writes here: without a parent only a signal ends us
+    line = control or ours
+    _end_on_signal(line)
+    with contextlib.ExitStack() as at_end:
+        at_end.callback(signer.close)
         if options.listen is not None:
             signer.log()  # from now on this home's log is ours, and so is its socket
             listener = _listen(options.listen)
+            at_end.callback(options.listen.unlink, missing_ok=True)
+            threading.Thread(target=_accept, args=(listener, service), daemon=True).start()
         if control is not None:
-            if listener is not None:
-                threading.Thread(target=_accept, args=(listener, service), daemon=True).start()
             send_frame(control, {"ok": {}})
-            service.serve(control)
-        elif listener is not None:
-            _accept(listener, service)
-    finally:
-        if listener is not None:
-            options.listen.unlink(missing_ok=True)
-        signer.close()
+        service.serve(line)  # until the other end closes, or a signal shuts it
+
+
+def _end_on_signal(line: socket.socket) -> None:
+    """SIGTERM shuts `line`. By sigwait: a handler may run just before a blocking read, which then never ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is for the node, which then ends us
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGTERM})
+        line.shutdown(socket.SHUT_RDWR)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def open_signing_log(path: Path, keystore: Path) -> SigningLog:
@@ -147,10 +157,6 @@ def _harden() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
 
 
 def _parser() -> argparse.ArgumentParser:

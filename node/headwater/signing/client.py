@@ -6,6 +6,7 @@ a socket path each call has a connection of its own, so that the signer can shar
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -99,11 +100,15 @@ class SignerClient:
 
     def close(self) -> None:
         """Close idle connections. May be called twice."""
-        while True:
-            try:
-                self._idle.get_nowait().close()
-            except Empty:
-                return
+        kept = []
+        with contextlib.suppress(Empty):
+            while True:
+                connection = self._idle.get_nowait()
+                connection.close()
+                kept.append(connection)
+        if self._connect is None:
+            for connection in kept:
+                self._idle.put(connection)  # closed: a later call then fails instead of waiting for it
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,13 @@ from rlp.exceptions import RLPException
 from headwater.errors import VerificationFailed
 from headwater.types import Address, address
 
-_LEGACY_FIELDS: Final = ("nonce", "gasPrice", "gas", "to", "value", "data", "v", "r", "s")
+_TAIL: Final = ("to", "value", "data")
+_FIELDS: Final = {
+    0: ("nonce", "gasPrice", "gas", *_TAIL, "v", "r", "s"),
+    1: ("chainId", "nonce", "gasPrice", "gas", *_TAIL, "accessList", "v", "r", "s"),
+    2: ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", *_TAIL, "accessList", "v", "r", "s"),
+}
+"""RLP order by type: EIP-155, EIP-2930, EIP-1559."""
 _DEFAULTS: Final = {"value": 0, "data": b"", "to": b"", "accessList": ()}
 _LOOK: Final = "do not send it, and look at the remote signer"
 
@@ -33,25 +39,25 @@ def require_same_transaction(raw: bytes, asked: Mapping[str, Any], sender: Addre
     if signer != sender:
         raise VerificationFailed(f"the remote signer signed as {signer}, not as {sender}", _LOOK)
     wanted = {**_DEFAULTS, **asked}
-    for name, value in found.items():
-        if name in wanted and _plain(wanted.pop(name)) != _plain(value):
+    wanted.setdefault("type", 2 if "maxFeePerGas" in asked else 1 if "accessList" in asked else 0)
+    for name in sorted(wanted.keys() | found.keys()):
+        if _plain(found.get(name, _DEFAULTS.get(name))) != _plain(wanted.get(name)):
             raise VerificationFailed(f"the remote signer changed the transaction's {name}", _LOOK, field=name)
-    if left := [name for name, value in wanted.items() if name not in ("type", *_DEFAULTS) or _plain(value)]:
-        raise VerificationFailed(f"the remote signer dropped the transaction's {', '.join(left)}", _LOOK)
 
 
 def _decode(raw: bytes) -> dict[str, Any]:
-    from eth_account.typed_transactions import TypedTransaction
-    from hexbytes import HexBytes
-
-    if raw[0] < 0x80:
-        return dict(TypedTransaction.from_bytes(HexBytes(raw)).as_dict())
-    values = rlp.decode(raw)
-    out: dict[str, Any] = dict(zip(_LEGACY_FIELDS, values, strict=True))
-    for name in ("nonce", "gasPrice", "gas", "value"):
-        out[name] = int.from_bytes(out[name], "big")
-    out["chainId"] = (int.from_bytes(out["v"], "big") - 35) // 2
-    return out
+    """The fields without the signature. Raises RLPException, KeyError, ValueError, IndexError."""
+    kind = raw[0] if raw[0] < 0x80 else 0
+    values = rlp.decode(raw[1:] if kind else raw)
+    out: dict[str, Any] = dict(zip(_FIELDS[kind], values, strict=True))
+    v = int.from_bytes(out.pop("v"), "big")
+    del out["r"], out["s"]
+    if kind == 0:
+        out["chainId"] = (v - 35) // 2
+    for name, value in out.items():
+        if isinstance(value, bytes) and name not in ("to", "data"):
+            out[name] = int.from_bytes(value, "big")
+    return {**out, "type": kind}
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """What may be signed once: the slot that each signed struct fills.
 
-In: a struct, its domain, the signer. Out: a `Slot`, or None for what a wallet may sign as often as it likes
-(a Contribution, a Withdrawal). Two different digests for one slot are the equivocation that PROTOCOL.md §7 slashes.
-Pure.
+In: a struct, its domain, the signer. Out: a `Slot`, or None for what may be signed as often as its owner likes (a
+Contribution, a Withdrawal, a key's consent to be registered). Two different digests for one slot are the
+equivocation that PROTOCOL.md §7 slashes. Pure.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from headwater.protocol.contribution import Contribution, Withdrawal
 from headwater.protocol.epoch import Epoch, Verdict
 from headwater.protocol.model import VersionVerdict
 from headwater.protocol.receipt import Receipt
+from headwater.protocol.staking import KeyRegistration
 from headwater.protocol.typed_data import Domain, TypedStruct
 from headwater.protocol.voucher import Voucher
 from headwater.types import Address, Digest, hex0x
 
 EPOCHS: Final = "epochs"
-_WITHOUT_SLOT: Final = (Contribution, Withdrawal)
+_WITHOUT_SLOT: Final = (Contribution, KeyRegistration, Withdrawal)
 
 
 @dataclass(frozen=True, slots=True)

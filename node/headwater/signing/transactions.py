@@ -36,13 +36,15 @@ def to_rpc(transaction: Mapping[str, Any]) -> dict[str, Any]:
         if name in _QUANTITIES:
             out[name] = hex(_whole(name, value))
         elif name == "data":
-            out[name] = value if isinstance(value, str) else "0x" + bytes(value).hex()
+            out[name] = _hex(name, value)
         elif name == "accessList":
-            out[name] = [_access(entry) for entry in value]
+            out[name] = _access_list(value)
         elif name == "to" and value in (None, "", b""):
             continue  # creates a contract
-        else:
+        elif isinstance(value, str | bytes):
             out[name] = address(value)
+        else:
+            raise InvalidInput(f"the transaction's {name} is no address", _NEXT_STEP)
     return _complete(out)
 
 
@@ -78,6 +80,27 @@ def _whole(name: str, value: Any) -> int:
     return number
 
 
-def _access(entry: Mapping[str, Any]) -> dict[str, Any]:
-    keys = [key if isinstance(key, str) else "0x" + bytes(key).hex() for key in entry["storageKeys"]]
-    return {"address": address(entry["address"]), "storageKeys": keys}
+def _hex(name: str, value: Any) -> str:
+    try:
+        data = bytes.fromhex(value.removeprefix("0x")) if isinstance(value, str) else bytes(value)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"the transaction's {name} is not bytes", _NEXT_STEP) from None
+    return "0x" + data.hex()
+
+
+def _access_list(entries: Any) -> list[dict[str, Any]]:
+    """EIP-2930: addresses with their 32-byte storage keys."""
+    malformed = InvalidInput("the transaction's accessList is malformed", _NEXT_STEP)
+    if not isinstance(entries, list | tuple):
+        raise malformed
+    out = []
+    for entry in entries:
+        if not isinstance(entry, Mapping) or entry.keys() != {"address", "storageKeys"}:
+            raise malformed
+        if not isinstance(entry["address"], str) or not isinstance(entry["storageKeys"], list | tuple):
+            raise malformed
+        keys = [_hex("accessList", key) for key in entry["storageKeys"]]
+        if any(len(key) != 66 for key in keys):
+            raise malformed
+        out.append({"address": address(entry["address"]), "storageKeys": keys})
+    return out

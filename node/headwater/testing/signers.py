@@ -1,4 +1,4 @@
-"""Signers for tests and authors of plug-ins: one in this process, and a remote signer that speaks JSON-RPC on loopback.
+"""Signers for tests and authors of plug-ins: one in this process, and a fake remote one on loopback.
 
 In: wallet names. Out: the `Signer` seam. The keys are drawn from a seed: whoever reads this file has them. Nothing
 here guards slots, unless it is wrapped into `signing.holders.GuardedSigner`.
