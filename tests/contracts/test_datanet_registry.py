@@ -127,11 +127,13 @@ def test_the_delay_is_bounded(evm: Evm) -> None:
 def test_ownership_moves_in_two_steps_and_takes_the_payee_along(world: Registries) -> None:
     heir = Actor("heir")
     world.registry.send(world.owner, "setPayee", world.datanet_id, Actor("old payee"))
-    world.registry.send(world.owner, "transferOwnership", world.datanet_id, heir)
+    offer = world.registry.send(world.owner, "transferOwnership", world.datanet_id, heir)
+    assert offer.event("OwnershipTransferStarted").pendingOwner == heir.address
     assert world.registry.call("datanetOf", world.datanet_id).owner == world.owner.address
     with world.evm.reverts("NotPendingOwner", world.datanet_id, world.thief):
         world.registry.send(world.thief, "acceptOwnership", world.datanet_id)
-    world.registry.send(heir, "acceptOwnership", world.datanet_id)
+    taken = world.registry.send(heir, "acceptOwnership", world.datanet_id)
+    assert taken.names() == ["OwnershipTransferred", "PayeeSet"]
     datanet = world.registry.call("datanetOf", world.datanet_id)
     assert (datanet.owner, datanet.payee, datanet.pendingOwner) == (heir.address, heir.address, ZERO_ADDRESS)
     with world.evm.reverts("NotDatanetOwner", world.datanet_id, world.owner):
@@ -146,7 +148,8 @@ def test_an_offer_can_be_taken_back(world: Registries) -> None:
 
 
 def test_the_owner_names_a_payee_but_not_nobody(world: Registries) -> None:
-    world.registry.send(world.owner, "setPayee", world.datanet_id, Actor("payee"))
+    sent = world.registry.send(world.owner, "setPayee", world.datanet_id, Actor("payee"))
+    assert sent.event("PayeeSet").payee == Actor("payee").address
     assert world.registry.call("payeeOf", world.datanet_id) == Actor("payee").address
     with world.evm.reverts("ZeroAccount"):
         world.registry.send(world.owner, "setPayee", world.datanet_id, ZERO_ADDRESS)
@@ -158,7 +161,8 @@ def test_curators_come_and_go(world: Registries) -> None:
 
     assert world.registry.call("mayCurate", world.datanet_id, world.owner) is True
     assert not may()
-    world.registry.send(world.owner, "setCurator", world.datanet_id, world.curator, True)
+    sent = world.registry.send(world.owner, "setCurator", world.datanet_id, world.curator, True)
+    assert sent.event("CuratorSet").isCurator is True
     assert may()
     world.registry.send(world.owner, "setCurator", world.datanet_id, world.curator, False)
     assert not may()

@@ -92,9 +92,12 @@ def test_without_validators_there_is_nothing_to_seal() -> None:
 
 def test_p47_two_of_three_equal_validators_attest(world: Registries, version: ModelVersion) -> None:
     world.seal_version(version)
-    vote(world, version, 0)
+    event = world.attest(world.verdict(version, KEYS[0]), KEYS[0]).event("VerdictGiven")
+    assert (event.key, event.weight, event.accepted) == (KEYS[0].address, 100 * CREDIT, True)
+    assert event.findingsDigest == name("findings")
     assert world.status(version) == "Registered"
-    vote(world, version, 1)
+    moved = world.attest(world.verdict(version, KEYS[1]), KEYS[1]).event("StatusChanged")
+    assert (getattr(moved, "from"), moved.to) == (1, 2)
     assert world.status(version) == "Attested"
     state = world.models.call("stateOf", version.model_id, 1)
     assert (state.attesters, state.acceptedWeight) == (2, 200 * CREDIT)
@@ -212,7 +215,8 @@ def test_the_fee_goes_to_those_who_attested(world: Registries, version: ModelVer
     vote(world, version, 2, accepted=False)
     vote(world, version, 1)
     for number in (0, 1):
-        assert pay(world, version, KEYS[number]) == FEE // 2
+        paid = world.models.send("anybody", "payAttester", version.model_id, 1, KEYS[number])
+        assert paid.value == paid.event("AttesterPaid").amountWei == FEE // 2
         assert world.settlement.balance(Actor(f"validator {number}")) == FEE // 2
         with world.evm.reverts("NothingToPay", KEYS[number]):
             pay(world, version, KEYS[number])

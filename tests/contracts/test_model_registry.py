@@ -344,11 +344,14 @@ def test_p63_only_the_owner_moves_a_version(world: Registries, snapshots: list[D
 
 def test_ownership_moves_in_two_steps(world: Registries, snapshots: list[Digest]) -> None:
     version, heir = attested(world, snapshots), Actor("heir")
-    world.models.send(world.maker, "transferOwnership", version.model_id, heir)
+    offer = world.models.send(world.maker, "transferOwnership", version.model_id, heir)
+    assert offer.event("OwnershipTransferStarted").pendingOwner == heir.address
     with world.evm.reverts("NotPendingOwner", version.model_id, world.thief):
         world.models.send(world.thief, "acceptOwnership", version.model_id)
     step(world, version, "activate")  # still the old owner's
-    world.models.send(heir, "acceptOwnership", version.model_id)
+    taken = world.models.send(heir, "acceptOwnership", version.model_id)
+    assert taken.event("OwnershipTransferred").previousOwner == world.maker.address
+    assert world.models.call("modelOf", version.model_id).pendingOwner == ZERO_ADDRESS
     assert world.models.call("modelOf", version.model_id).owner == heir.address
     with world.evm.reverts("NotModelOwner", version.model_id, world.maker):
         step(world, version, "deprecate")
@@ -361,9 +364,11 @@ def test_ownership_moves_in_two_steps(world: Registries, snapshots: list[Digest]
 def test_only_the_timelock_names_base_and_protocol_payees(world: Registries) -> None:
     base, payee = name("base"), Actor("base payee")
     assert world.models.call("basePayeeOf", base) == ZERO_ADDRESS
-    world.models.send("timelock", "setBasePayee", base, payee)
+    sent = world.models.send("timelock", "setBasePayee", base, payee)
+    assert sent.event("BasePayeeSet").payee == payee.address
     assert world.models.call("basePayeeOf", base) == payee.address
-    world.models.send("timelock", "setProtocolPayee", payee)
+    sent = world.models.send("timelock", "setProtocolPayee", payee)
+    assert sent.event("ProtocolPayeeSet").payee == payee.address
     assert world.models.call("protocolPayee") == payee.address
     for who in (world.maker, world.thief, Actor("deployer")):
         with world.evm.reverts("AccessManagedUnauthorized", who):
