@@ -6,6 +6,7 @@ itself is CorruptContent. Does not know where blocks come from.
 
 from __future__ import annotations
 
+import io
 import itertools
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -61,7 +62,7 @@ class VerifiedReader:
 
     def save(self, cid: Cid, target: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         """Write a file or folder to `target`, which appears whole or not at all. Raises Conflict if it exists,
-        InvalidInput above `max_bytes`, DiskFull."""
+        NotFound if its folder does not, InvalidInput above `max_bytes`, DiskFull."""
         cid = parse_cid(cid)
         save_tree(self._reader(cid), cid, target, max_bytes)
 
@@ -102,9 +103,11 @@ def stream_file(read: ReadBlock, cid: Cid, depth: int = 0) -> Iterator[bytes]:
 def read_file(read: ReadBlock, cid: Cid, max_bytes: int) -> bytes:
     if codec_of_cid(cid) == DAG_PB:
         _check_size(cid, _file_node(read, cid).file_bytes, max_bytes)
-    content = b"".join(stream_file(read, cid))
-    _check_size(cid, len(content), max_bytes)
-    return content
+    buffer = io.BytesIO()  # unlike a joined list of chunks it holds the content once
+    for chunk in stream_file(read, cid):
+        buffer.write(chunk)
+    _check_size(cid, buffer.tell(), max_bytes)
+    return buffer.getvalue()
 
 
 def read_folder(read: ReadBlock, cid: Cid) -> Mapping[str, Cid]:
@@ -174,6 +177,8 @@ def complete_dag(root: Cid, blocks: Iterable[tuple[Cid, bytes]], source: str) ->
 def save_tree(read: ReadBlock, cid: Cid, target: Path, max_bytes: int) -> None:
     if target.exists() or target.is_symlink():
         raise Conflict(f"{target} is there already", "remove it or choose another path", path=str(target))
+    if not target.parent.is_dir():
+        raise NotFound(f"there is no folder {target.parent}", "make it first", path=str(target))
     with full_disk(target.parent), tempfile.TemporaryDirectory(dir=target.parent, prefix=".saving-") as scratch:
         whole = Path(scratch, "whole")
         _save(read, cid, whole, max_bytes)

@@ -31,6 +31,12 @@ class Faults:
     """Blocks come with one bit changed."""
     cut_short: bool = False
     """A 200, half of the block, and the error in a trailer only."""
+    dropped: bool = False
+    """The connection closes in the middle of an answer whose length was announced."""
+    endless: bool = False
+    """Blocks come with three megabytes more."""
+    drip: bool = False
+    """Answers come byte by byte, each well within a read's timeout."""
     hang: bool = False
     """No answer until the front is closed."""
     wrong_root: bool = False
@@ -119,7 +125,22 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **(more or {})}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.front.faults.dropped:
+            body, self.close_connection = body[: len(body) // 2 + 1], True
+        if self.front.faults.drip:
+            self._drip(body)
+        else:
+            self.wfile.write(body)
+
+    def _drip(self, body: bytes) -> None:
+        for byte in body:
+            try:
+                self.wfile.write(bytes([byte]))
+            except ConnectionError:
+                break
+            if self.front.closing.wait(0.05):
+                break
+        self.close_connection = True
 
     def _cut_short(self, body: bytes) -> None:
         half = body[: len(body) // 2]
@@ -176,7 +197,7 @@ def _cat(front: KuboFront, query: dict[str, str], body: bytes) -> _Answer:
 
 
 def _block_get(front: KuboFront, query: dict[str, str], body: bytes) -> _Answer:
-    data = _block(front, query["arg"])
+    data = _block(front, query["arg"]) + bytes(3 << 20 if front.faults.endless else 0)
     return bytes([data[0] ^ 1]) + data[1:] if front.faults.wrong_bytes and data else data
 
 

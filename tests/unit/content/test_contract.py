@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from headwater.content.car import Block
-from headwater.content.cid import RAW, block_cid
-from headwater.content.dagpb import FILE, Link, Node, encode_node
+from headwater.content.cid import DAG_PB, RAW, block_cid
+from headwater.content.dagpb import DIRECTORY, FILE, Link, Node, encode_node
 from headwater.content.store import ContentStore
 from headwater.content.unixfs import CHUNK_BYTES, cid_of
 from headwater.errors import Conflict, CorruptContent, InvalidInput, MissingContent, NotFound
@@ -98,6 +98,8 @@ def test_saving_never_replaces(store: ContentStore, tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="is there already"):
         store.save(store.put(b"x"), tmp_path / "there")
     assert (tmp_path / "there").read_text() == "mine"
+    with pytest.raises(NotFound, match="there is no folder"):
+        store.save(store.put(b"x"), tmp_path / "absent" / "file")
 
 
 def test_blocks_move_to_another_store(store: ContentStore, tmp_path: Path) -> None:
@@ -131,10 +133,35 @@ def test_a_node_that_lies_about_sizes_is_corrupt(store: ContentStore) -> None:
     leaf = Block(block_cid(RAW, b"four"), b"four")
     for stated in (3, 5):
         node = encode_node(Node(FILE, (Link(leaf.cid, "", 4),), (stated,)))
-        root = Block(block_cid(0x70, node), node)
+        root = Block(block_cid(DAG_PB, node), node)
         cid = store.put_blocks(root.cid, [root, leaf])
         with pytest.raises(CorruptContent, match="another length"):
             store.get(cid)
+
+
+@pytest.mark.parametrize("names", [["../x"], ["/etc/x"], [".."], [""], ["a", "a"], ["b", "a"]], ids=str)
+def test_a_folder_with_hostile_names_is_corrupt_and_never_written(
+    store: ContentStore, tmp_path: Path, names: list[str]
+) -> None:
+    leaf = Block(block_cid(RAW, b"x"), b"x")
+    node = encode_node(Node(DIRECTORY, tuple(Link(leaf.cid, name, 1) for name in names)))
+    root = Block(block_cid(DAG_PB, node), node)
+    store.put_blocks(root.cid, [root, leaf])
+    with pytest.raises(CorruptContent, match="malformed"):
+        store.entries(root.cid)
+    with pytest.raises(CorruptContent, match="malformed"):
+        store.save(root.cid, tmp_path / "out")
+    assert not list(tmp_path.rglob("x"))
+
+
+def test_a_file_nested_to_exhaust_readers_is_corrupt(store: ContentStore) -> None:
+    blocks = [Block(block_cid(RAW, b"x"), b"x")]
+    for _ in range(8):
+        node = encode_node(Node(FILE, (Link(blocks[-1].cid, "", 1),), (1,)))
+        blocks.append(Block(block_cid(DAG_PB, node), node))
+    store.put_blocks(blocks[-1].cid, blocks)
+    with pytest.raises(CorruptContent, match="nested more than 6"):
+        store.get(blocks[-1].cid)
 
 
 def test_deleting_keeps_what_others_share(store: ContentStore) -> None:

@@ -77,6 +77,19 @@ def test_a_second_sealing_keeps_the_first_key_and_never_its_nonce() -> None:
     assert open_record(first, HERE, ONE, keys) == RECORD
 
 
+def test_one_key_under_two_headers_encrypts_differently() -> None:
+    """Even if a broken source of randomness gave two records one key, their ciphertexts have nothing in common."""
+
+    class Constant:
+        def draw(self, label: str, size: int) -> bytes:
+            return bytes(size)
+
+    keys = MemoryKeys()
+    one, two = (seal_record(RECORD, NET, commitment, keys, Constant()) for commitment in (ONE, TWO))
+    assert one[69:81] != two[69:81]
+    assert one[81:] != two[81:]
+
+
 def test_a_seed_makes_blobs_repeatable() -> None:
     blobs = {seal_record(RECORD, HERE, ONE, MemoryKeys(), SeededEntropy("demo")) for _ in range(2)}
     assert len(blobs) == 1

@@ -56,8 +56,9 @@ def test_an_import_that_is_not_pinned_under_our_root_fails(
     kubo: KuboStore, front: KuboFront, fault: str, value: object
 ) -> None:
     setattr(front.faults, fault, value)
-    with pytest.raises(VerificationFailed, match=cid_of(LONG)):
+    with pytest.raises(VerificationFailed, match=cid_of(LONG)) as caught:
         kubo.put(LONG)
+    assert fault != "pin_error" or "no room" in str(caught.value)
 
 
 def test_a_pin_that_is_acknowledged_and_forgotten_fails(kubo: KuboStore, front: KuboFront) -> None:
@@ -78,6 +79,29 @@ def test_a_daemon_that_hangs_meets_the_deadline(front: KuboFront, tmp_path: Path
         kubo.put(b"x")
     with pytest.raises(Unavailable, match="did not finish pin/ls within"):
         list(kubo.roots())
+
+
+def test_an_answer_that_drips_meets_the_same_deadline(front: KuboFront, tmp_path: Path) -> None:
+    kubo = KuboStore(front.url, tmp_path / "spool", deadline_seconds=0.2)
+    cid = front.store.put(b"thirty bytes: 1.5 s of dripping")
+    front.faults.drip = True
+    with pytest.raises(MissingContent, match="in time"):
+        kubo.get(cid)
+
+
+def test_a_list_that_breaks_off_is_not_a_shorter_list(kubo: KuboStore, front: KuboFront) -> None:
+    kubo.put(b"one")
+    kubo.put(b"two")
+    front.faults.dropped = True
+    with pytest.raises(Unavailable, match="failed pin/ls"):
+        list(kubo.roots())
+
+
+def test_a_block_too_long_for_the_network_is_not_read_to_its_end(kubo: KuboStore, front: KuboFront) -> None:
+    cid = kubo.put(b"short")
+    front.faults.endless = True
+    with pytest.raises(Unavailable, match="longer than 2097152 bytes"):
+        kubo.get(cid)
 
 
 def test_what_is_not_kubo_is_said_to_be_none(kubo: KuboStore, front: KuboFront) -> None:

@@ -125,6 +125,24 @@ print(store.get(store.put(b"small")))
     assert list((local.folder / "scratch").iterdir()) == []
 
 
+def test_a_put_is_flushed_then_renamed_then_its_name_is_flushed(local: LocalStore) -> None:
+    """The order is the promise: bytes on the disk before the name, the name on the disk before the answer."""
+    code = """
+order, fsync = [], os.fsync
+def flushed(handle):
+    order.append("folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file")
+    fsync(handle)
+os.fsync = flushed
+sys.addaudithook(lambda event, args: event == "os.rename" and order.append("rename"))
+store.put(os.urandom(2 << 20))
+print(order)
+"""
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc to tell a folder's handle from a file's")
+    out, _ = run(code, local.folder).communicate(timeout=60)
+    assert out == "['file', 'rename', 'folder']\n"
+
+
 def test_a_killed_put_leaves_nothing_half_visible(local: LocalStore) -> None:
     kept = local.put(b"kept")
     code = """

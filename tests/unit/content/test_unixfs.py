@@ -88,6 +88,15 @@ def test_a_name_that_could_escape_is_refused(name: str) -> None:
         cid_of({name: b""})
 
 
+def test_folders_nested_too_deep_are_refused() -> None:
+    nested: unixfs.Source = b"x"
+    for _ in range(32):
+        nested = {"a": nested}
+    assert cid_of(nested)
+    with pytest.raises(InvalidInput, match="nested more than 32"):
+        cid_of({"a": nested})
+
+
 def test_a_folder_too_long_for_one_block_is_refused() -> None:
     fits = {f"{i:06}": b"" for i in range(MAX_FOLDER_BYTES // 51)}
     assert cid_of(fits)
