@@ -100,11 +100,11 @@ library SumTree {
         uint256[] memory sums = new uint256[](count);
         address previous;
         for (uint256 i = 0; i < count; ++i) {
-            Payout calldata payout = payouts[i];
-            if (i != 0 && payout.account <= previous) revert PayoutsNotAscending(i);
-            previous = payout.account;
-            hashes[i] = leafHash(ledger, payout.account, payout.cumulative);
-            sums[i] = payout.cumulative;
+            (address account, uint128 cumulative) = (payouts[i].account, payouts[i].cumulative);
+            if (i != 0 && account <= previous) revert PayoutsNotAscending(i);
+            previous = account;
+            hashes[i] = leafHash(ledger, account, cumulative);
+            sums[i] = cumulative;
         }
         bytes32 padding; // the hash of an all-padding subtree of this height
         while (count > 1) {
@@ -121,14 +121,18 @@ library SumTree {
         uint256 count,
         bytes32 padding
     ) private pure returns (uint256 parents) {
-        parents = (count + 1) / 2;
-        for (uint256 i = 0; i < parents; ++i) {
+        uint256 pairs = count / 2;
+        for (uint256 i = 0; i < pairs; ++i) {
             uint256 left = 2 * i;
-            bool whole = left + 1 < count;
-            uint256 rightSum = whole ? sums[left + 1] : 0;
-            hashes[i] = parentHash(hashes[left], sums[left], whole ? hashes[left + 1] : padding, rightSum);
-            sums[i] = sums[left] + rightSum;
-            if (sums[i] > type(uint128).max) revert SumTooLarge(sums[i]);
+            (uint256 leftSum, uint256 rightSum) = (sums[left], sums[left + 1]);
+            uint256 sum = leftSum + rightSum; // both below 2^128
+            if (sum > type(uint128).max) revert SumTooLarge(sum);
+            hashes[i] = parentHash(hashes[left], leftSum, hashes[left + 1], rightSum);
+            sums[i] = sum;
         }
+        if (count % 2 == 0) return pairs;
+        hashes[pairs] = parentHash(hashes[count - 1], sums[count - 1], padding, 0);
+        sums[pairs] = sums[count - 1];
+        return pairs + 1;
     }
 }

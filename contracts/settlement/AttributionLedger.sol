@@ -92,7 +92,8 @@ contract AttributionLedger is EpochRing {
             revert PayoutsMismatch(root, total);
         }
         for (uint256 i = 0; i < payouts.length; ++i) {
-            amount += _credit(payouts[i].account, payouts[i].cumulative);
+            SumTree.Payout calldata payout = payouts[i];
+            amount += _credit(payout.account, payout.cumulative);
         }
     }
 
@@ -147,10 +148,11 @@ contract AttributionLedger is EpochRing {
     }
 
     function _credit(address account, uint128 cumulative) private returns (uint128 amount) {
-        Account memory entry = _accounts[account];
-        if (cumulative <= entry.claimed) return 0;
-        amount = cumulative - entry.claimed;
-        _accounts[account] = Account(cumulative, entry.credit + amount);
+        Account storage entry = _accounts[account];
+        (uint128 claimed, uint128 credit) = (entry.claimed, entry.credit);
+        if (cumulative <= claimed) return 0;
+        amount = cumulative - claimed;
+        (entry.claimed, entry.credit) = (cumulative, credit + amount);
         emit Credited(account, amount, cumulative);
     }
 
