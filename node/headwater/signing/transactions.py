@@ -81,11 +81,12 @@ def _whole(name: str, value: Any) -> int:
 
 
 def _hex(name: str, value: Any) -> str:
+    if isinstance(value, bytes | bytearray):
+        return "0x" + bytes(value).hex()
     try:
-        data = bytes.fromhex(value.removeprefix("0x")) if isinstance(value, str) else bytes(value)
-    except (TypeError, ValueError):
+        return "0x" + bytes.fromhex(value.removeprefix("0x")).hex()
+    except (AttributeError, ValueError):  # bytes(5) would be five zeros: a number is not data
         raise InvalidInput(f"the transaction's {name} is not bytes", _NEXT_STEP) from None
-    return "0x" + data.hex()
 
 
 def _access_list(entries: Any) -> list[dict[str, Any]]:
