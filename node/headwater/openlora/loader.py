@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from transformers.utils.logging import disable_progress_bar
 
 from headwater.errors import InvalidInput, MissingContent, VerificationFailed
 from headwater.openlora.models import BaseModel, model_digest
@@ -49,6 +50,7 @@ def load_base(folder: Path, name: str, placement: Placement, expected: Digest | 
 
 
 def _load_module(folder: Path) -> Any:
+    disable_progress_bar()  # it writes to the terminal of whoever started us
     try:
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if getattr(config, "quantization_config", None) is not None:

@@ -76,6 +76,12 @@ def test_what_only_looked_like_a_stop_is_shown_at_the_end(base: BaseModel, reque
     assert done.text == "aEN"
 
 
+def test_no_token_follows_a_stop(base: BaseModel, request_for: RequestMaker) -> None:
+    _, done, model = answer(base, request_for(stop=("b",)), base.tokenizer.encode("abcd"))
+    assert (done.text, done.output_ids) == ("a", base.tokenizer.encode("ab"))
+    assert len(model.left) == 2
+
+
 def test_a_stop_that_is_met_at_the_limit_counts_as_a_stop(base: BaseModel, request_for: RequestMaker) -> None:
     events, done, _ = answer(base, request_for(stop=("END",), max_tokens=4), base.tokenizer.encode("aEND"))
     assert "".join(e.text for e in events) == done.text == "a"

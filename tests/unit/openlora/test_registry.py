@@ -123,6 +123,14 @@ def test_withdrawing_an_old_adapter_leaves_the_current_one(registry: Registry) -
     assert registry.resolve("ada/drugs") == Resolution(second, TWO)
 
 
+def test_the_one_published_last_before_takes_its_place(registry: Registry) -> None:
+    three = Digest(b"\x33" * 32)
+    for digest in (ONE, TWO, three):
+        registry.publish("ada/drugs", digest)
+    registry.withdraw("ada/drugs", three)
+    assert registry.resolve("ada/drugs").adapter == TWO
+
+
 def test_a_reader_never_sees_a_half_made_switch(registry: Registry) -> None:
     pins = {registry.publish("ada/drugs", d): d for d in (ONE, TWO)}
     registry.switch("default", "ada/drugs")
