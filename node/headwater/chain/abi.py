@@ -227,6 +227,8 @@ def _arranged(what: str, parameter: Entry, value: Any) -> Any:
     kind = str(parameter["type"])
     if not kind.startswith("tuple"):
         return value
+    if not isinstance(value, Mapping | list | tuple):
+        raise InvalidInput(f"{what} does not take these values: {value!r} is no {kind}", "pass a dict, list or tuple")
     if kind.endswith("]"):
         inner = {**parameter, "type": kind[: kind.rindex("[")]}
         return [_arranged(what, inner, item) for item in value]

@@ -4,8 +4,8 @@ In: a plan (contracts in order with their constructor arguments, then calls that
 `DeployedContracts`. Run again, it finishes what is missing and changes nothing else. Knows no contract by name:
 `deployment_plan` does.
 
-The addresses follow from the public CREATE2 factory, the signer's account, the salt, and the plan itself (bytecode and
-arguments), so another version of a contract never hides behind an old one's address.
+The addresses follow from the public CREATE2 factory, the signer's account, the salt, and the plan itself (bytecode
+and arguments), so another version of a contract never hides behind an old one's address.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from headwater.chain.factory import (
 )
 from headwater.chain.suite_factory import place_address, suite_factory_address, suite_factory_code
 from headwater.chain.transactions import TransactionManager, TransactionSigner
-from headwater.errors import Conflict, Refused
+from headwater.errors import Conflict, InvalidInput, Refused
 from headwater.types import Address, Wei, address
 
 Addresses = Mapping[str, Address]
@@ -138,12 +138,19 @@ def _ensure_public_factory(chain: Chain, manager: TransactionManager, signer: Tr
     if missing > 0:
         key = f"fund-create2-factory:{chain.chain_id}:{missing}"
         manager.transfer(signer, key, FACTORY_SENDER, Wei(missing))
-    chain.wait(chain.send_raw(FACTORY_TRANSACTION))
+    try:
+        chain.wait(chain.send_raw(FACTORY_TRANSACTION))
+    except (Refused, InvalidInput) as error:
+        raise _no_public_factory(error.cause) from None
     if chain.code(FACTORY_ADDRESS) != FACTORY_CODE:
-        raise Refused(
-            "the chain has no CREATE2 factory, and its presigned transaction does not make it",
-            "ask the chain's operator for the deterministic deployment proxy, or use another chain",
-        )
+        raise _no_public_factory("its presigned transaction does not make it")
+
+
+def _no_public_factory(why: str) -> Refused:
+    return Refused(
+        f"the chain has no CREATE2 factory: {why}",
+        "ask the chain's operator for the deterministic deployment proxy, or use another chain",
+    )
 
 
 def _wire(

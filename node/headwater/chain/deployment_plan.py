@@ -1,7 +1,7 @@
 """The suite of Headwater's contracts: which, in what order, with which parameters, and who may call what.
 
-In: the operator's account and the parameters of PROTOCOL.md §10. Out: a `Plan` for `deploy.deploy_all`. Escrow, staking,
-quorum and ledger name each other; the plan's addresses are known before anything is deployed.
+In: the operator's account and the parameters of PROTOCOL.md §10. Out: a `Plan` for `deploy.deploy_all`. Escrow,
+staking, quorum and ledger name each other; the plan's addresses are known before anything is deployed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from headwater.chain.deploy import Addresses, Deployment, Plan, Read, Wiring
 from headwater.types import WEI_PER_CREDIT, ZERO_ADDRESS, Address
 
 ACCESS: Final = "ProtocolAccess"
-OPERATOR_ROLES: Final = ("FAUCET", "PARAMETER")
+ROLES: Final = {"FAUCET": 1, "GUARDIAN": 2, "PARAMETER": 3}
+"""ProtocolAccess names them; 0 is its admin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Parameters:
     attestation_fee_wei: int
     price_rise_delay_seconds: int
     attestation_window_seconds: int
+    operator_roles: tuple[str, ...]
+    """Which of ROLES the operator holds; on a production chain nobody mints credits."""
 
 
 DEVNET: Final = Parameters(
@@ -55,6 +58,7 @@ DEVNET: Final = Parameters(
     attestation_fee_wei=1 * WEI_PER_CREDIT,
     price_rise_delay_seconds=0,
     attestation_window_seconds=3_600,
+    operator_roles=("FAUCET", "PARAMETER"),
 )
 PRODUCTION: Final = Parameters(
     terms_delay_seconds=7 * 86_400,
@@ -72,11 +76,12 @@ PRODUCTION: Final = Parameters(
     attestation_fee_wei=10 * WEI_PER_CREDIT,
     price_rise_delay_seconds=7 * 86_400,
     attestation_window_seconds=3 * 86_400,
+    operator_roles=("PARAMETER",),
 )
 
 
 def contracts_plan(operator: Address, chosen: Parameters = DEVNET) -> Plan:
-    """All contracts; the operator administers, holds the devnet's roles and is the protocol's payee."""
+    """All contracts; the operator administers, holds the roles that `chosen` names, and is the protocol's payee."""
     p = chosen
     return Plan(
         (
@@ -90,7 +95,7 @@ def contracts_plan(operator: Address, chosen: Parameters = DEVNET) -> Plan:
             Deployment("AttributionLedger", lambda a: _ledger(a, p)),
             Deployment("ModelRegistry", lambda a: _models(a, p, operator)),
         ),
-        (*_function_roles(shipped_artifacts()), *_grants(operator)),
+        (*_function_roles(shipped_artifacts()), *(_grant(operator, ROLES[name]) for name in p.operator_roles)),
     )
 
 
@@ -115,9 +120,6 @@ def _models(a: Addresses, p: Parameters, operator: Address) -> tuple[Any, ...]:
     return (*parts, operator, (p.attestation_fee_wei, p.price_rise_delay_seconds, p.attestation_window_seconds))
 
 
-ROLES: Final = {"FAUCET": 1, "GUARDIAN": 2, "PARAMETER": 3}
-
-
 def _function_roles(artifacts: Mapping[str, Artifact]) -> list[Wiring]:
     """Each restricted function gets the role that its source names."""
     out = []
@@ -133,10 +135,6 @@ def _function_role(name: str, selector: bytes, role: int) -> Wiring:
         return bool(read(ACCESS, "getTargetFunctionRole", a[name], selector) == role)
 
     return Wiring(ACCESS, "setTargetFunctionRole", lambda a: (a[name], [selector], role), is_done)
-
-
-def _grants(operator: Address) -> list[Wiring]:
-    return [_grant(operator, ROLES[name]) for name in OPERATOR_ROLES]
 
 
 def _grant(operator: Address, role: int) -> Wiring:

@@ -55,7 +55,8 @@ class SqlEventStore:
 
     def cursor(self) -> int | None:
         """The highest block kept; None before the first."""
-        return self._database.read(lambda c: c.scalar(select(func.max(chain_blocks.c.number))))
+        highest: int | None = self._database.read(lambda c: c.scalar(select(func.max(chain_blocks.c.number))))
+        return highest
 
     def block_hash(self, number: int) -> str | None:
         query = select(chain_blocks.c.hash).where(chain_blocks.c.number == number)

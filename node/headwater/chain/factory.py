@@ -20,7 +20,7 @@ FACTORY_CODE: Final = bytes.fromhex(
     "3601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3"
 )
 
-FACTORY_SENDER: Final = Address("0x3fAB184622Dc19b6109349B94811493BF45362B0")
+FACTORY_SENDER: Final = address("0x3fab184622dc19b6109349b94811493bf2a45362")
 """Nobody holds its key: the signature below was chosen, and the account followed from it."""
 FACTORY_COST: Final = Wei(10**16)
 """What that account must hold: 100,000 gas at the 100 gwei which its transaction fixes."""

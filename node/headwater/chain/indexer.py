@@ -1,7 +1,7 @@
 """Follow a chain: every event of our contracts, in order, once, and none that a reorganisation took back.
 
-In: a `Chain`, the contracts, a store. Out: the store, up to date after `catch_up`. It keeps number, hash and parent of
-each block it has read. Where the chain's hash differs from the one kept, it walks back to the common ancestor and
+In: a `Chain`, the contracts, a store. Out: the store, up to date after `catch_up`. It keeps number, hash and parent
+of each block it has read. Where the chain's hash differs from the one kept, it walks back to the common ancestor and
 drops what lies above in the same transaction that adds the new blocks, so that a reader sees the old branch or the
 new one. A log that does not decode is kept aside, with the reason, and counted; it never stops the rest.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Protocol
 
 from headwater.chain.client import Chain, event_of
@@ -67,7 +68,7 @@ class Indexer:
         self._first_block = first_block
 
     def catch_up(self) -> Progress:
-        """Read up to the chain's present height. Raises Unavailable; what is stored by then is whole, so call again."""
+        """Read up to the chain's present height. Raises Unavailable; what is stored by then is whole: call again."""
         height = self._chain.block("latest").number
         next_block, drop_from, dropped = self._rejoin(height)
         events = quarantined = 0
@@ -114,7 +115,7 @@ class Indexer:
     def _check(self, blocks: Sequence[Block], by_block: dict[int, list[RawLog]], first: int) -> None:
         """Blocks and logs come from several requests; a reorganisation between them must not be stored."""
         moved = any(log.block_hash != block.hash for block in blocks for log in by_block.get(block.number, ()))
-        for parent, child in zip(blocks, blocks[1:], strict=False):
+        for parent, child in pairwise(blocks):
             moved |= child.number == parent.number + 1 and child.parent_hash != parent.hash
         if blocks[0].number == first and (kept := self._store.block_hash(first - 1)) is not None:
             # Only true if nothing below is about to be dropped; then `_rejoin` has just compared that hash.
@@ -126,7 +127,9 @@ class Indexer:
         events: list[Event] = []
         quarantined: list[Quarantined] = []
         for log in logs:
-            contract = self._contracts[log.address]
+            contract = self._contracts.get(log.address)
+            if contract is None:
+                raise Unavailable("the node answers with logs that nobody asked for", "use another RPC endpoint")
             try:
                 events.append(event_of(contract, log))
             except InvalidInput as error:

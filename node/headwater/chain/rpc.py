@@ -32,8 +32,10 @@ from headwater.types import hex0x
 
 MAX_BODY_BYTES: Final = 1 << 20
 MAX_BATCH: Final = 100
-BODY_SECONDS: Final = 10
-"""How long a client may take to send a body."""
+BODY_SECONDS: Final = 10.0
+READING_THREADS: Final = 4
+WRITING_THREADS: Final = 16
+"""Each waits for its block, so this is how many can share one."""
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _EXTENSIONS: Final = frozenset({"chrome-extension", "moz-extension", "safari-web-extension"})
 
@@ -52,18 +54,23 @@ Json = Any
 class RpcServer:
     """Serve `chain` at http://host:port. `port` 0 = any free one; `start()` fills `port` in.
 
-    `allowed_hosts`: further names under which clients may reach it, beside loopback and `host`.
+    `allowed_hosts`: further names under which clients may reach it, beside loopback and `host`. `body_seconds`: how
+    long a client may take to send a body.
     """
 
     def __init__(
-        self, chain: EmbeddedChain, host: str = "127.0.0.1", port: int = 8545, allowed_hosts: Collection[str] = ()
+        self,
+        chain: EmbeddedChain,
+        host: str = "127.0.0.1",
+        port: int = 8545,
+        allowed_hosts: Collection[str] = (),
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         self.host = host
         self.port = port
         self._methods = Methods(chain).table
         self._hosts = LOOPBACK | {host.lower()} | {name.lower() for name in allowed_hosts}
-        self._readers = ThreadPoolExecutor(4, "chain-read")
-        self._writers = ThreadPoolExecutor(16, "chain-write")
+        self._body_seconds = body_seconds
         self._runner: web.AppRunner | None = None
 
     @property
@@ -73,6 +80,8 @@ class RpcServer:
 
     async def start(self) -> None:
         """Listen. Raises PortInUse, or Unavailable if the address is not this machine's."""
+        self._readers = ThreadPoolExecutor(READING_THREADS, "chain-read")
+        self._writers = ThreadPoolExecutor(WRITING_THREADS, "chain-write")
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/", self._post)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
@@ -88,9 +97,10 @@ class RpcServer:
 
     async def stop(self) -> None:
         """Finish the requests in progress and stop listening. The chain stays open: close it afterwards."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._runner is None:
+            return
+        await self._runner.cleanup()
+        self._runner = None
         for pool in (self._writers, self._readers):
             await asyncio.to_thread(pool.shutdown)
 
@@ -98,7 +108,7 @@ class RpcServer:
         if refusal := self._refusal(request):
             return refusal
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(self._body_seconds):
                 body = await request.read()
         except TimeoutError:
             return _plain(408, "the request body took too long")

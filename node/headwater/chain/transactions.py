@@ -29,13 +29,12 @@ from headwater.storage.outbox import BROADCAST, FINAL, MINED, REVERTED, SIGNED, 
 from headwater.types import Address, Wei, digest
 
 STUCK_SECONDS: Final = 60
-"""How long a transaction may wait for a block before its fee is raised."""
 MAX_BUMPS: Final = 4
 NOTHING: Final = Wei(0)
 
 
 class OutboxStore(Protocol):
-    """Where signed transactions are kept; `storage.outbox.Outbox` in a node, `testing.chains.MemoryOutbox` in tests.
+    """Where signed transactions are kept: `storage.outbox.Outbox`.
 
     Every method returns after its change is on disk.
     """
@@ -91,12 +90,22 @@ class WalletSigner:
 
 
 class TransactionManager:
-    """Carries out intents on one chain. Thread-safe; several processes may share the outbox."""
+    """Carries out intents on one chain. Thread-safe; several processes may share the outbox.
 
-    def __init__(self, chain: Chain, outbox: OutboxStore, waiter: Waiter | None = None) -> None:
+    `stuck_seconds`: how long a transaction may wait for a block before its fee is raised.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        outbox: OutboxStore,
+        waiter: Waiter | None = None,
+        stuck_seconds: int = STUCK_SECONDS,
+    ) -> None:
         self.chain = chain
         self._outbox = outbox
         self._waiter = waiter or SystemWaiter()
+        self._stuck_seconds = stuck_seconds
         self._guard = threading.Lock()
         self._senders: dict[Address, threading.RLock] = defaultdict(threading.RLock)
 
@@ -146,7 +155,7 @@ class TransactionManager:
         """Like `execute`, without waiting for the block."""
         with self._of(signer.address):
             row = self._outbox.get(intent_key) or self._reserve(signer, intent_key, to, data, value_wei)
-            _check_same(row, to, data)
+            _check_same(row, signer.address, to, data)
             if row.state == SIGNED:
                 self._broadcast(signer)
             return row
@@ -155,7 +164,7 @@ class TransactionManager:
         """Wait until a stored intent is mined; raise its fee while it is stuck. Raises as `execute`."""
         for _ in range(MAX_BUMPS + 1):
             row = self._row(intent_key)
-            receipt = self._await_any(row, STUCK_SECONDS)
+            receipt = self._await_any(row, self._stuck_seconds)
             if receipt is not None:
                 return self._settle(row, receipt)
             self._check_nonce(row)
@@ -282,10 +291,10 @@ class TransactionManager:
             self._outbox.mark(row.intent_key, state, receipt.block_number)
 
 
-def _check_same(row: OutboxRow, to: Address | None, data: bytes) -> None:
+def _check_same(row: OutboxRow, sender: Address, to: Address | None, data: bytes) -> None:
     """The stored call must be to the same function; its arguments may carry another time."""
     stored, _ = parse_signed(row.raw)
-    if (stored.to, stored.data[:4]) != (to, data[:4]):
+    if (row.sender, stored.to, stored.data[:4]) != (sender, to, data[:4]):
         raise Conflict(
             f"the intent key {row.intent_key!r} stands for another transaction", "give every effect its own key"
         )
