@@ -61,7 +61,8 @@ class ContentStore(Protocol):
     def blocks(self, cid: Cid) -> Iterator[Block]: ...
 
     def has(self, cid: Cid) -> bool:
-        """Whether every block of it is here, without asking a network. Leaves are not hashed; `blocks` does that."""
+        """Whether every block of it is here, without asking a network. Leaves are not hashed (`blocks`
+        does that). Raises CorruptContent for a damaged node."""
         ...
 
     def delete(self, cid: Cid) -> bool:
