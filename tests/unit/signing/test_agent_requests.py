@@ -73,6 +73,7 @@ def test_another_user_is_turned_away(running: SignerProcess, home: SignerPaths) 
         "import os, socket, sys\n"
         "os.setuid(65534)\n"
         "connection = socket.socket(socket.AF_UNIX)\n"
+        "connection.settimeout(10)\n"
         "connection.connect(sys.argv[1])\n"
         "sys.exit(7 if connection.recv(1) == b'' else 0)\n"
     )
