@@ -41,6 +41,8 @@ class Config:
     """`scrypt` (n = 262,144) or `light` (n = 4,096, for devnets)."""
     store_url: str = ""
     """Content network: empty = the local store, `kubo:http://host:port` = a Kubo daemon's RPC."""
+    store_token_file: str = ""
+    """A file that holds the token of a Kubo daemon whose API asks for one."""
     database_url: str = ""
     """SQLAlchemy URL; empty = SQLite in the home."""
     assets_dir: str = ""

@@ -10,6 +10,7 @@ import hmac
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from headwater.api.errors import Handler
 from headwater.errors import Refused
@@ -22,7 +23,7 @@ class Unauthorized(Refused):
     code = "invalid_api_key"
 
 
-def auth_middleware(token: str, host: str) -> web.Application | object:
+def auth_middleware(token: str, host: str) -> Middleware:
     """Refuse foreign hosts everywhere and strangers under /api/."""
     names = LOCAL_NAMES | {host}
 

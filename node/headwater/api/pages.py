@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Callable
+from importlib.resources import files
 from typing import Any, Final
 
 import jinja2
@@ -41,13 +43,14 @@ class Pages:
         self._receipts = receipts
         loader = jinja2.PackageLoader("headwater.web")
         self._templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-        self._templates.filters |= {
+        filters: dict[str, Callable[..., Any]] = {
             "hex": hex0x,
             "short": lambda text: f"{text[:12]}…",
             "credits": _credits,
             "percent": lambda ppm: f"{ppm / 10_000:.1f} %",
             "any_bit": any,
         }
+        self._templates.filters |= filters
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -139,8 +142,6 @@ class Pages:
         name = request.match_info["name"]
         if name not in STATIC:
             raise web.HTTPNotFound()
-        from importlib.resources import files
-
         text = (files("headwater.web") / "static" / name).read_text("utf-8")
         return web.Response(text=text, content_type=STATIC[name], headers={"X-Content-Type-Options": "nosniff"})
 

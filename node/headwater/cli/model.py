@@ -74,7 +74,7 @@ def evaluate(
         )
         for s in report.scores
     ]
-    data = {"job_id": result["job_id"], "report_digest": result["report_digest"], "report": result["report"]}
+    data = {k: result[k] for k in ("job_id", "report_digest", "report", "asked")}
     title = f"{report.evaluated_count} held-out records: {report.finding.value.replace('_', ' ')}"
     return Shown(data, table=table(title, ("who answered", "right", "exact match", "95 % interval"), rows))
 

@@ -20,9 +20,13 @@ def attach(app: typer.Typer) -> None:
         session: Session, base: Annotated[str, typer.Option(help="Base model to serve and train.")] = DEFAULT_BASE
     ) -> Shown:
         """Run chain, signer, store, database, pool, workers and API as one node; stop it with SIGTERM or Ctrl-C."""
-        password = ask_password(session)
-        asyncio.run(_run(session, password, base))
+        run_node(session, base)
         return Shown({"stopped": True}, "stopped; everything acknowledged is on disk")
+
+
+def run_node(session: Session, base: str) -> None:
+    """Until SIGTERM or Ctrl-C."""
+    asyncio.run(_run(session, ask_password(session), base))
 
 
 async def _run(session: Session, password: str, base: str) -> None:
@@ -30,11 +34,13 @@ async def _run(session: Session, password: str, base: str) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running_node(session.config, password, session.say, base) as node:
-        async with serving(build_app(node), session.config.host, session.config.api_port) as url:
-            session.say(f"API and pages: {url}")
-            session.say(f"OpenAI base URL: {url}/v1")
-            session.say(f"token: in {node.home.api_token}")
-            session.say("ready")
-            await stop.wait()
-            session.say("stopping")
+    async with (
+        running_node(session.config, password, session.say, base) as node,
+        serving(build_app(node), session.config.host, session.config.api_port) as url,
+    ):
+        session.say(f"API and pages: {url}")
+        session.say(f"OpenAI base URL: {url}/v1")
+        session.say(f"token: in {node.home.api_token}")
+        session.say("ready")
+        await stop.wait()
+        session.say("stopping")

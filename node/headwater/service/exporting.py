@@ -8,6 +8,7 @@ from headwater.chain.client import RpcChain
 from headwater.chain.contracts import DeployedContracts
 from headwater.chain.values import TransactionReceipt
 from headwater.protocol.epoch import EpochBundle, attribution_leaf, leaves_tree, receipt_leaf
+from headwater.protocol.merkle import MerkleTree
 from headwater.protocol.signatures import recover
 from headwater.provenance.export import FORMAT, DisclosedAnswer, EpochPlace, ProvenRow, ReceiptExport, sealed_export
 from headwater.service.epochs import LEDGER, Epochs, epoch_of
@@ -26,6 +27,7 @@ def export_receipt(bench: Workbench, request_id: Digest, with_answer: bool) -> R
     signed = row.signed()
     version = ModelRows(bench.database).get(row.receipt.model_id, row.receipt.version)
     index = open_index(version)
+    tree = MerkleTree([leaf.digest() for leaf in index.leaves])
     escrow = bench.domain(ESCROW)
     disclosed = None
     if with_answer:
@@ -39,7 +41,7 @@ def export_receipt(bench: Workbench, request_id: Digest, with_answer: bool) -> R
         provider_key=recover(row.receipt.signing_digest(escrow), signed.receipt_signature),
         signed=signed,
         method=index.method,
-        rows=tuple(ProvenRow(index.row(s.position), index.proof(s.position)) for s in signed.body.scores),
+        rows=tuple(ProvenRow(index.leaves[s.position], tree.proof(s.position)) for s in signed.body.scores),
         place=_place(bench, row),
         disclosed=disclosed,
         checksum=ZERO_DIGEST,

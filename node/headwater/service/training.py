@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from headwater.config import Config
 from headwater.errors import InvalidInput
@@ -21,7 +21,7 @@ from headwater.modelfactory.data import Example
 from headwater.modelfactory.job_spec import EvaluationPlan, JobKind, JobSpec
 from headwater.modelfactory.jobs import ChildProcessExecutor, JobState, finished, prepare_job
 from headwater.modelfactory.machine import detect_machine
-from headwater.modelfactory.recipe import make_recipe, preset
+from headwater.modelfactory.recipe import Preset, make_recipe, preset
 from headwater.modelfactory.trainer import TrainingResult
 from headwater.protocol.canonical import Json
 from headwater.protocol.evaluation import EvaluationReport
@@ -35,6 +35,7 @@ from headwater.types import Digest, digest, hex0x
 
 POLL_SECONDS: Final = 1.0
 RETRIEVED: Final = 5
+SHOWN_QUESTIONS: Final = 3
 CHANGEABLE: Final = ("epochs", "training_records", "rank", "alpha", "learning_rate_ppb", "warmup_steps", "batch_size")
 
 
@@ -126,11 +127,17 @@ class Training:
             self._datanets.unused_sealed(spec.recipe.snapshot_ids),
         )
         folder = self.folder(job_id)
-        asked = replace(spec, kind=JobKind.EVALUATE, evaluation=plan)
+        evaluation = replace(spec, kind=JobKind.EVALUATE, evaluation=plan)
         report({"stage": "evaluation", "records": min(limit, len(held_out))})
-        self._run(folder, asked, train, held_out[:limit], report)
+        self._run(folder, evaluation, train, held_out[:limit], report)
         found = EvaluationReport.from_bytes((folder / files.REPORT_FILE).read_bytes())
-        return {"folder": str(folder), "report": found.to_json(), "report_digest": hex0x(found.digest())}
+        asked = [{"prompt": e.prompt, "answer": e.answer} for e in held_out[:SHOWN_QUESTIONS]]
+        return {
+            "folder": str(folder),
+            "report": found.to_json(),
+            "report_digest": hex0x(found.digest()),
+            "asked": asked,
+        }
 
     def _run(
         self, folder: Path, spec: JobSpec, train: Sequence[Example], held_out: Sequence[Example], report: Report
@@ -148,7 +155,7 @@ class Training:
                 return
 
     def _recipe(self, request: TrainRequest, first: SealedSnapshot) -> Recipe:
-        chosen = replace(preset(request.preset), **request.changes)
+        chosen: Preset = replace(preset(request.preset), **cast(Any, request.changes))
         return make_recipe(
             chosen,
             base_digest=base(request.base_name).digest,

@@ -28,6 +28,7 @@ from headwater.protocol.typed_data import Domain
 from headwater.signing.client import SignerClient
 from headwater.signing.entropy import Entropy, entropy_for
 from headwater.signing.launch import open_signer
+from headwater.signing.password import read_password
 from headwater.signing.paths import SignerPaths
 from headwater.storage.database import Database
 from headwater.storage.home import Home, open_home
@@ -146,8 +147,12 @@ def open_workbench(
             chain=chain,
             contracts=contracts,
             signer=signer,
-            store=open_store(config.store_url, home.content),
+            store=open_store(config.store_url, home.content, token=_store_token(config)),
             entropy=entropy_for(config.seed),
             clock=clock,
             transactions=TransactionManager(chain, Outbox(database, clock)),
         )
+
+
+def _store_token(config: Config) -> str:
+    return read_password(config.store_token_file) if config.store_token_file else ""

@@ -1,0 +1,127 @@
+"""A validator's word on a model version: recompute index rows, a segment of training, a part of the evaluation.
+
+In: a registered version whose folder is here. Out: a signed `VersionVerdict` on chain. What is recomputed follows
+from the hash of the block after the registration and the validator's next preimage, so nobody could prepare just that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from headwater.attribution.checkpoint import load_checkpoint
+from headwater.attribution.features import GradientModel
+from headwater.attribution.verify import verify_rows
+from headwater.modelfactory import job_spec as files
+from headwater.modelfactory.job_spec import JobSpec
+from headwater.modelfactory.replay import replay_segment
+from headwater.protocol.canonical import canonical_json
+from headwater.protocol.draw import draw_distinct, draw_seed
+from headwater.protocol.model import VersionVerdict
+from headwater.service.accounts import Accounts
+from headwater.service.indexing import labelled_records, open_index
+from headwater.service.model_rows import VersionRow
+from headwater.service.models import MODELS, Models
+from headwater.service.workbench import Workbench
+from headwater.types import Digest, hex0x
+
+DRAWN_ROWS: Final = 4
+REPLAYED_STEPS: Final = 3
+LOSS_TOLERANCE_MICRONATS: Final = 20_000
+"""Replayed losses agree within this: float32 sums differ between processors, and three steps compound it."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    accepted: bool
+    words: str
+    rows_checked: int
+    row_faults: int
+    steps_replayed: int
+    largest_loss_difference_micronats: int
+    validators: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "accepted": self.accepted,
+            "rows_checked": self.rows_checked,
+            "row_faults": self.row_faults,
+            "steps_replayed": self.steps_replayed,
+            "largest_loss_difference_micronats": self.largest_loss_difference_micronats,
+            "validators": self.validators,
+        }
+
+
+class Attesting:
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        self._models = Models(bench)
+
+    def attest(self, validator: str, hot_key: str, name: str, say: Say) -> Attestation:
+        """Seal the draw if needed, recompute, sign, send. A version that fails is voted against."""
+        row = self._models.named(name)
+        sealed = self._models.seal(validator, row)
+        key = self._bench.address(hot_key)
+        position = self._bench.call(MODELS, "drawPositionOf", key)
+        if self._bench.call(MODELS, "voteOf", row.version.model_id, row.version.version, key)["weight"]:
+            position -= 1  # voted before a crash: recompute and send the same vote
+        preimage = Accounts(self._bench).preimage(hot_key, "version", position)
+        seed = draw_seed(sealed, preimage, f"version {hex0x(row.version.digest())}")
+        found = self._recompute(row, seed, say)
+        self._vote(validator, hot_key, row, sealed, preimage, found)
+        return found
+
+    def _recompute(self, row: VersionRow, seed: Digest, say: Say) -> Attestation:
+        spec = JobSpec.from_bytes((row.folder / files.SPEC_FILE).read_bytes())
+        index = open_index(row)
+        drawn = draw_distinct(seed, len(index), DRAWN_ROWS)
+        checkpoint = load_checkpoint(row.checkpoint_folder, spec.recipe.adam_beta2_ppm, row.version.checkpoint_digest)
+        base_folder = Path(spec.base_folder)
+        tokens = labelled_records(row.folder, base_folder)
+        model = GradientModel.load(base_folder, checkpoint, index.method)
+        faults = verify_rows(index, model, {i: tokens[i] for i in drawn})
+        said = "; ".join(f.message for f in faults) or "they hold"
+        say(f"  {len(drawn)} drawn index rows recomputed: {said}")
+        segment = replay_segment(
+            row.folder,
+            spec,
+            REPLAYED_STEPS,
+            step_chain_digest=row.version.step_chain_digest,
+            checkpoint_digest=row.version.checkpoint_digest,
+        )
+        apart = segment.largest_difference
+        last = segment.first_step + REPLAYED_STEPS - 1
+        say(f"  steps {segment.first_step} to {last} replayed: losses {apart} micronats apart")
+        accepted = not faults and apart <= LOSS_TOLERANCE_MICRONATS
+        return Attestation(
+            accepted=accepted,
+            words=f"{len(drawn)} rows and {REPLAYED_STEPS} training steps recomputed",
+            rows_checked=len(drawn),
+            row_faults=len(faults),
+            steps_replayed=REPLAYED_STEPS,
+            largest_loss_difference_micronats=apart,
+            validators=self._bench.call("Staking", "validatorCount"),
+        )
+
+    def _vote(
+        self, validator: str, hot_key: str, row: VersionRow, sealed: Digest, preimage: Digest, found: Attestation
+    ) -> None:
+        facts = self._bench.call(MODELS, "stateOf", row.version.model_id, row.version.version)
+        verdict = VersionVerdict(
+            model_id=row.version.model_id,
+            version=row.version.version,
+            version_digest=row.version.digest(),
+            validator_set_id=facts["validatorSetId"],
+            sealed_hash=sealed,
+            preimage=preimage,
+            findings_digest=Digest(sha256(canonical_json(found.to_json())).digest()),
+            accepted=found.accepted,
+        )
+        signature = self._bench.signer.sign_typed(hot_key, verdict, self._bench.domain(MODELS))
+        intent = f"attest {hex0x(verdict.digest())}"
+        self._bench.send(validator, MODELS, "attestVersion", verdict.values(), signature, intent=intent)
