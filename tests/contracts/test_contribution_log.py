@@ -430,6 +430,8 @@ def test_a_snapshot_is_sealed_at_most_256_blocks_later_or_dead(world: Registries
     world.anchored()
     first, second = world.commit(world.snapshot(0)), world.commit(world.snapshot(1))
     committed = world.evm.block_number
+    world.evm.block_number = committed + 256  # the last block in which the second one can be sealed
+    assert world.log.call("snapshotStatusOf", second) == COMMITTED
     world.evm.block_number = committed + 255
     assert world.log.send("anybody", "seal", second).value == world.evm.block_hash(committed + 1)
     assert world.log.call("snapshotStatusOf", first) == DEAD
