@@ -43,7 +43,7 @@ class SentenceEmbedder:
                 raise MissingContent(f"{folder} holds no {needed}", "run `headwater assets install`")
         try:
             module = transformers.BertModel.from_pretrained(
-                folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, add_pooling_layer=False
+                folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
             )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise InvalidInput(f"the embedder in {folder} cannot be opened: {error}", "install it again") from error

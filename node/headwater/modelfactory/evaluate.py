@@ -8,7 +8,7 @@ absent from the scores.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from headwater.modelfactory.generate import answer_all
 from headwater.modelfactory.job_spec import (
     ANSWERS_FILE,
     HELD_OUT_FILE,
+    METRICS_FILE,
     REPORT_FILE,
     RESULT_FILE,
     TRAIN_FILE,
@@ -39,6 +40,8 @@ from headwater.protocol.chat import Message, render_prompt, render_question
 from headwater.protocol.evaluation import Contender, EvaluationReport
 from headwater.storage.files import write_durably
 from headwater.types import hex0x
+
+Done = Callable[[int, int], None]
 
 ANSWER_MARGIN: Final = 8
 """Tokens that an answer may be longer than the longest training answer."""
@@ -65,19 +68,24 @@ class Contest:
         longest = max(len(tokenizer.encode(e.answer)) for e in train)
         self._max_new_tokens = longest + ANSWER_MARGIN
 
-    def run(self, retrieved: int, progress: Progress = lambda line: None) -> Answers:
-        """Everyone's answers in the order of the questions. `retrieved`: records before the question, at least 1."""
+    def run(
+        self, retrieved: int, progress: Progress = lambda line: None, done: Done = lambda count, total: None
+    ) -> Answers:
+        """Everyone's answers in the order of the questions. `retrieved`: records before the question, at least 1;
+        `done`: told after each contender how many of all have answered."""
         order = self._nearest(min(max(retrieved, 1), len(self._train)))
         out: dict[Contender, tuple[str, ...]] = {}
-        for contender, answer in (
+        contenders: tuple[tuple[Contender, Callable[[], tuple[str, ...] | None]], ...] = (
             (Contender.BASE, lambda: self._ask_base(self._questions())),
             (Contender.BASE_RETRIEVAL, lambda: self._ask_base(self._with_examples(order))),
             (Contender.NEAREST, lambda: tuple(self._train[row[0]].answer.strip() for row in order)),
             (Contender.RULE, self._ask_rule),
             (Contender.TUNED, lambda: self._ask(self._questions())),
-        ):
+        )
+        for count, (contender, answer) in enumerate(contenders, 1):
             start = time.monotonic()
             answers = answer()
+            done(count, len(contenders))
             if answers is None:
                 progress(f"{contender.value}: no rule is written for this data")
                 continue
@@ -133,12 +141,18 @@ def run_evaluation(folder: Path, spec: JobSpec, progress: Progress = print) -> E
     train, held_out = read_examples(folder / TRAIN_FILE), read_examples(folder / HELD_OUT_FILE)
     train = train[: used_records(spec.recipe, len(train))]
     contest, adapter_digest = _open_contest(spec, plan, train, held_out)
-    start = time.monotonic()
-    answers = contest.run(plan.retrieved, progress)
+    start, cpu_start = time.monotonic(), time.process_time()
+    with (folder / METRICS_FILE).open("wb", buffering=0) as metrics:
+
+        def done(count: int, total: int) -> None:
+            metrics.write(canonical_json({"step": count, "steps": total}) + b"\n")
+
+        answers = contest.run(plan.retrieved, progress, done)
     report = build_report(spec.recipe, adapter_digest, plan, held_out, answers)
     for line in describe_report(report, answers, train, held_out):
         progress(line)
-    progress(f"evaluated in {time.monotonic() - start:.1f} s")
+    cpu = time.process_time() - cpu_start
+    progress(f"evaluated in {time.monotonic() - start:.1f} s ({cpu:.1f} s of processor)")
     write_durably(folder / ANSWERS_FILE, canonical_json(_named(answers)))
     write_durably(folder / REPORT_FILE, report.canonical_bytes())
     write_durably(folder / RESULT_FILE, canonical_json({"evaluation_digest": hex0x(report.digest())}))

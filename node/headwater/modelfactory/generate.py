@@ -40,18 +40,14 @@ def answer_batch(
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     answers: list[list[int]] = [[] for _ in prompts]
     open_rows = set(range(len(prompts)))
-    cache = None
+    cache, head = None, module.get_output_embeddings()
     for _ in range(max_new_tokens):
-        out = module(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
+        out = module.base_model(
+            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
         )
         cache = out.past_key_values
-        chosen = out.logits[:, -1].argmax(-1)
+        # Not `logits_to_keep`: on a strided slice torch copies the whole output head once for each row.
+        chosen = head(out.last_hidden_state[:, -1].contiguous()).argmax(-1)
         for row, token in enumerate(chosen.tolist()):
             if row in open_rows and token == tokenizer.end_id:
                 open_rows.remove(row)

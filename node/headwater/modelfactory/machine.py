@@ -9,37 +9,29 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 
 from headwater.errors import InvalidInput
+from headwater.protocol.codec import Document, Uint32
 from headwater.protocol.recipe import ComputeType
 
-MAX_THREADS = 256
+MAX_THREADS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """Where training and evaluation run."""
+class Machine(Document):
+    """Where training and evaluation run; beside a result, never in anything hashed."""
 
     device: str
     """'cpu' or 'cuda'."""
-    threads: int
+    threads: Uint32
     processor: str
     torch_version: str
     fastest: ComputeType
     """The number format of the frozen base that is fastest here."""
     reason: str
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "device": self.device,
-            "threads": self.threads,
-            "processor": self.processor,
-            "torch": self.torch_version,
-            "fastest": self.fastest.value,
-            "reason": self.reason,
-        }
 
 
 def detect_machine(device: str = "auto", threads: int = 0) -> Machine:

@@ -7,7 +7,6 @@ give the same digests. Runs in the calling process; `worker` gives it one of its
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -69,8 +68,10 @@ class TrainingResult(Document):
     outcome: TrainingOutcome
     wall_ms: Uint64
     """Of the steps alone, without opening the base."""
+    cpu_ms: Uint64
+    """Processor time of the same, all threads: what remains comparable on a shared machine."""
     tokens_per_second: Uint32
-    machine: str
+    machine: Machine
 
 
 def prepare_loop(spec: JobSpec, examples: Sequence[Example]) -> tuple[TrainingLoop, tuple[Example, ...], Machine]:
@@ -84,15 +85,18 @@ def prepare_loop(spec: JobSpec, examples: Sequence[Example]) -> tuple[TrainingLo
     used = tuple(examples[: used_records(recipe, len(examples))])
     tokenizer = Tokenizer.from_folder(folder)
     labelled = label_all(tokenizer, used, recipe.max_tokens)
-    module = open_checked_base(spec, machine)
+    module = open_checked_base(spec, machine, recipe.max_tokens)
     check_recipe(recipe, module.config.to_dict(), linear_shapes(module), len(used))
     adapter = attach_adapter(module, recipe.rank, recipe.alpha, recipe.target_modules, recipe.seed)
     ids = [e.record_id for e in used]
     return TrainingLoop(module, adapter, recipe, labelled, ids, tokenizer.pad_id), used, machine
 
 
-def open_checked_base(spec: JobSpec, machine: Machine) -> Any:
-    """The frozen base in the recipe's number format. Raises VerificationFailed if it is not the recipe's base."""
+def open_checked_base(spec: JobSpec, machine: Machine, max_tokens: int = 0) -> Any:
+    """The frozen base in the recipe's number format, for sequences of `max_tokens` (0 = any).
+
+    Raises VerificationFailed if it is not the recipe's base.
+    """
     folder, recipe = Path(spec.base_folder), spec.recipe
     actual = base_digest(folder)
     if actual != recipe.base_digest:
@@ -100,7 +104,7 @@ def open_checked_base(spec: JobSpec, machine: Machine) -> Any:
             f"the base in {folder} has the digest {hex0x(actual)}, the recipe names {hex0x(recipe.base_digest)}",
             "train on the base that the recipe names",
         )
-    return open_base(folder, recipe.compute_type, machine.device, recipe.max_tokens)
+    return open_base(folder, recipe.compute_type, machine.device, max_tokens)
 
 
 def run_training(folder: Path, spec: JobSpec, progress: Progress = print) -> TrainingResult:
@@ -110,15 +114,18 @@ def run_training(folder: Path, spec: JobSpec, progress: Progress = print) -> Tra
     recipe = spec.recipe
     progress(f"base in {recipe.compute_type.value}; {machine.reason}; {machine.device}, {machine.threads} threads")
     progress(f"{len(used)} records, {loop.steps} steps, attribution checkpoint after step {loop.checkpoint_step}")
-    start = time.monotonic()
+    start, cpu_start = time.monotonic(), time.process_time()
     chain, checkpoint_digest, tokens = _run_steps(folder, loop, used, start, progress)
     wall_ms = max(1, round((time.monotonic() - start) * 1000))
+    cpu_ms = round((time.process_time() - cpu_start) * 1000)
     manifest = write_adapter(folder / ADAPTER_FOLDER, loop.state().adapter, recipe)
     write_durably(folder / STEPS_FILE, b"".join(s.canonical_bytes() + b"\n" for s in chain))
     outcome = _outcome(loop, recipe, used, chain, manifest.digest(), checkpoint_digest)
-    result = TrainingResult(outcome, wall_ms, tokens * 1000 // wall_ms, json.dumps(machine.to_json()))
+    result = TrainingResult(outcome, wall_ms, cpu_ms, tokens * 1000 // wall_ms, machine)
     write_durably(folder / RESULT_FILE, result.canonical_bytes())
-    progress(f"done in {wall_ms / 1000:.1f} s, adapter {hex0x(manifest.digest())}")
+    progress(
+        f"done in {wall_ms / 1000:.1f} s ({cpu_ms / 1000:.1f} s of processor), adapter {hex0x(manifest.digest())}"
+    )
     return result
 
 

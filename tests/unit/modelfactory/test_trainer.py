@@ -125,7 +125,7 @@ def test_replay_finds_records_that_were_not_trained_on(
 
 def test_replay_beyond_the_end_is_refused(trained: tuple[Path, TrainingOutcome], train_spec: JobSpec) -> None:
     folder, outcome = trained
-    with pytest.raises(InvalidInput, match="replay 1 to 9"):
+    with pytest.raises(InvalidInput, match="Replay 1 to 9"):
         replay_segment(
             folder,
             train_spec,
