@@ -1,4 +1,4 @@
-"""Jobs over HTTP: submit, look, follow. Events are numbered: a reader that lost its connection goes on after its last."""
+"""Jobs over HTTP: submit, look, follow. Events are numbered: who lost the connection goes on after the last one."""
 
 from __future__ import annotations
 

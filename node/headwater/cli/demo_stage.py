@@ -22,9 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
-import click
-import typer
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from headwater.api.client import NodeClient
 from headwater.config import load_config
@@ -78,19 +77,14 @@ class Stage:
 
     def invoke(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         """Exit code and JSON of one command."""
-        from headwater.cli.main import build
+        from headwater.cli.main import build  # the demo is a part of the tree that it calls
 
         captured = io.StringIO()
-        code = 0
         with contextlib.redirect_stdout(captured):
             try:
-                build()([*arguments, "--home", str(self.home), "--json"], standalone_mode=False)
-            except (typer.Exit, click.exceptions.Exit) as left:
-                code = int(left.exit_code)
-            except SystemExit as left:
-                code = int(left.code or 0)
-            except click.ClickException as error:
-                raise InvalidInput(error.format_message(), "report it: the demo calls a command wrongly") from None
+                code = build()([*arguments, "--home", str(self.home), "--json"], standalone_mode=False) or 0
+            except TyperException as error:
+                raise InvalidInput(str(error), "report it: the demo calls a command wrongly") from None
         text = captured.getvalue()
         return code, json.loads(text) if text.strip() else {}
 

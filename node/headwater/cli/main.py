@@ -7,9 +7,11 @@ Exit codes: 0 done · 1 a proof does not hold · 2 bad input · 3 consistent, no
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
 NOUNS: Final = (
     "assets",
@@ -30,21 +32,37 @@ NOUNS: Final = (
 VERBS: Final = ("up", "demo", "serve", "proxy", "chat", "version")
 
 
-def build() -> typer.Typer:
-    """The whole command tree; each module of this room holds one noun or verb."""
+class LazyGroup(TyperGroup):
+    """Imports a noun's module when it is named: most commands need no model library, and start at once."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*NOUNS, *VERBS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in NOUNS:
+            noun = get_group(import_module(f"headwater.cli.{cmd_name}").app)
+            noun.name = cmd_name
+            return noun
+        if cmd_name not in VERBS:
+            return None
+        single = typer.Typer(add_completion=False)
+        import_module(f"headwater.cli.{cmd_name}").attach(single)
+        return get_command(single)
+
+
+def build() -> Any:
+    """The whole command tree, as typer's own kind of command; each module of this room holds one noun or verb."""
     app = typer.Typer(
         name="headwater",
+        cls=LazyGroup,
         help="Models whose knowledge has owners: a node, its contracts, and the way to pay.",
         epilog=__doc__.split("\n\n", 1)[1].strip() if __doc__ else None,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
     )
-    for noun in NOUNS:
-        app.add_typer(import_module(f"headwater.cli.{noun}").app, name=noun)
-    for verb in VERBS:
-        import_module(f"headwater.cli.{verb}").attach(app)
-    return app
+    app.callback()(lambda: None)
+    return get_command(app)
 
 
 def run() -> None:

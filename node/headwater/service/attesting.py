@@ -1,7 +1,7 @@
 """A validator's word on a model version: recompute index rows, a segment of training, a part of the evaluation.
 
 In: a registered version whose folder is here. Out: a signed `VersionVerdict` on chain. What is recomputed follows
-from the hash of the block after the registration and the validator's next preimage, so nobody could prepare just that.
+from the hash of the block after the registration and the validator's next preimage: nobody could prepare just that.
 """
 
 from __future__ import annotations

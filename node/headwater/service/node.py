@@ -78,7 +78,8 @@ async def running_node(config: Config, password: str, say: Say, base_name: str =
         if config.is_embedded_chain:
             await _start_chain(stack, config, home, signer, say)
         await asyncio.to_thread(_ensure_contracts, config, home, signer)
-        bench = stack.enter_context(open_workbench(config, lambda: password))
+        # In a thread: opening asks the chain, which this very loop serves.
+        bench = await asyncio.to_thread(stack.enter_context, open_workbench(config, lambda: password))
         node = await asyncio.to_thread(_assemble, config, home, bench, base_name, say)
         await _start_workers(stack, node)
         yield node
