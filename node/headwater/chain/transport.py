@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import requests
 from web3 import HTTPProvider
 from web3.exceptions import Web3Exception
 
@@ -68,15 +67,16 @@ class Transport:
         """The result. Raises Unavailable, ExecutionReverted, NonceTooLow, … (see above)."""
         try:
             answer: Any = self._provider.make_request(method, list(params))
-        except requests.ConnectionError:
+        except OSError as error:  # what the HTTP library raises is an OSError; with a response if there was one
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            if status is None:
+                raise Unavailable(
+                    f"nothing answers at {self.url}", "start the node with `headwater up`, or set rpc_url"
+                ) from None
             raise Unavailable(
-                f"nothing answers at {self.url}", "start the node with `headwater up`, or set rpc_url"
+                f"{self.url} refuses to answer (HTTP {status})", "wait, or use another RPC endpoint", status=status
             ) from None
-        except requests.HTTPError as error:
-            raise Unavailable(
-                f"{self.url} refuses to answer ({error})", "wait, or use another RPC endpoint"
-            ) from None
-        except (requests.RequestException, Web3Exception, ValueError, TypeError) as error:
+        except (Web3Exception, ValueError, TypeError) as error:
             raise Unavailable(
                 f"{self.url} does not speak JSON-RPC ({error})", "check rpc_url: this is another service"
             ) from None

@@ -36,7 +36,7 @@ MINER = textwrap.dedent(
 )
 
 
-@pytest.mark.parametrize("acknowledged", [1, 2, 7, 20, 33])
+@pytest.mark.parametrize("acknowledged", [1, 6, 23])
 def test_every_acknowledged_block_survives_a_kill(tmp_path: Path, acknowledged: int) -> None:
     process = subprocess.Popen([sys.executable, "-c", MINER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -106,6 +106,7 @@ def test_the_same_bytes_again_make_no_block(embedded: EmbeddedChain, pay) -> Non
 def test_empty_blocks_only_when_asked(embedded: EmbeddedChain) -> None:
     assert embedded.reader.height() == 0
     assert embedded.mine_empty(3) == 3
+    assert embedded.reader.head().gas_limit == GAS_LIMIT  # py-evm alone would let it drift
     for count in (0, -1, MAX_EMPTY_BLOCKS + 1):
         with pytest.raises(InvalidInput, match="empty blocks"):
             embedded.mine_empty(count)
