@@ -600,16 +600,20 @@ def test_p13_a_made_up_root_pays_nobody(funded: Settlement, root: Digest) -> Non
         funded.claim(done, ANNA)
 
 
-def test_an_overstated_total_pays_nobody(funded: Settlement) -> None:
+@pytest.mark.parametrize("total", [10, 12])
+def test_p23_a_misstated_total_pays_nobody(funded: Settlement, total: int) -> None:
+    """What the total check at commit admitted is all that the tree can pay, whatever the quorum signed."""
     proposal, _ = funded.propose()
     funded.seal()
     tree = funded.tree({ANNA: 5, BERT: 6})
-    epoch = replace(funded.epoch_of(proposal, tree), payout_total=Wei(12))
+    epoch = replace(funded.epoch_of(proposal, tree), payout_total=Wei(total))
     event = funded.send_commit(epoch, proposal, funded.signatures(epoch)).event("EpochCommitted")
     done = Committed(epoch, event.committedAt, event.proposer, event.votes, tree, {})
     funded.finalise()
     with funded.evm.reverts("InvalidProof"):
         funded.claim(done, ANNA)
+    with funded.evm.reverts("PayoutsMismatch", tree.root, tree.total):
+        funded.ledger.send("thief", "settle", done.entry, done.payouts)
 
 
 def test_a_settlement_credits_everybody_and_credit_is_withdrawn_by_anyone_for_anyone(funded: Settlement) -> None:
