@@ -112,7 +112,7 @@ def advance_lane(row: LaneRow, signed: SignedReceipt) -> LaneRow:
         receipt.sequence == row.covered_sequence + 1
         and receipt.previous_receipt == row.covered_head
         and receipt.cumulative == row.covered + receipt.price
-        and (receipt.user, receipt.provider) == (row.user, row.provider)
+        and (receipt.lane_id, receipt.user, receipt.provider) == (row.lane_id, row.user, row.provider)
         and signed.attribution.receipt_digest == receipt.digest()
     )
     if not continues:
