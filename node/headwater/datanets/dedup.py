@@ -1,7 +1,7 @@
 """Which records say the same thing: the first commitment owns the cluster, copies earn nothing.
 
 In: records in canonical order. Out: for each the commitment that leads its cluster. Two records are the same if
-their texts are equal after Unicode NFKC, case folding and white space folding. What this cannot see: a paraphrase.
+their texts are equal after compatibility caseless and white space folding. What this cannot see: a paraphrase.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from headwater.types import Digest
 
 
 def normalised(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """Unicode's compatibility caseless form (D146, composed), white space folded; its own normal form.
+
+    Folded twice, because folding case leaves decomposed letters behind, and composing them brings new ones to fold.
+    """
+    once = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", text).casefold())
+    return " ".join(unicodedata.normalize("NFKC", once.casefold()).split())
 
 
 def content_key(record: Record) -> Digest:

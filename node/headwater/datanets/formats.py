@@ -1,7 +1,7 @@
 """Reading records from the files that people have: JSON Lines, JSON and two-column CSV.
 
-In: bytes and a format name. Out: records in the file's order, or one BadRecord that names the line. Nothing is
-skipped, cut or guessed: a bad line refuses the file.
+In: bytes and a format name. Out: records in the file's order, or one BadRecord that names the line (in JSON, where
+lines mean nothing, the record). Nothing is skipped, cut or guessed: a bad line refuses the file.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -55,43 +56,61 @@ def _text(data: bytes) -> str:
         raise BadRecord(f"line {line} is not UTF-8", "save the file as UTF-8", line=line) from None
 
 
-def _record(row: object, line: int, prompt: str, answer: str) -> Record:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in the file: 'line 3' or 'record 3'."""
+
+    unit: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.number}"
+
+    def bad(self, cause: str, next_step: str) -> BadRecord:
+        return BadRecord(f"{self}{cause}", next_step, **{self.unit: self.number})
+
+
+def _record(row: object, place: _Place, prompt: str, answer: str) -> Record:
     if not isinstance(row, dict):
-        raise BadRecord(f"line {line} is not an object", f'write {{"{prompt}": ..., "{answer}": ...}}', line=line)
+        raise place.bad(" is not an object", f'write {{"{prompt}": ..., "{answer}": ...}}')
     if extra := sorted(row.keys() - {prompt, answer}):
-        raise BadRecord(f"line {line} has unknown members {', '.join(extra)}", "remove them", line=line)
+        raise place.bad(f" has unknown members {', '.join(extra)}", "remove them")
     for name in (prompt, answer):
         if not isinstance(row.get(name), str):
-            raise BadRecord(f"line {line} has no text {name!r}", "give every record both texts", line=line)
-    return _checked(row[prompt], row[answer], line)
+            raise place.bad(f" has no text {name!r}", "give every record both texts")
+    return _checked(row[prompt], row[answer], place)
 
 
-def _checked(prompt: str, answer: str, line: int) -> Record:
+def _checked(prompt: str, answer: str, place: _Place) -> Record:
     try:
         return Record(prompt, answer)
     except BadRecord as error:
-        raise BadRecord(f"line {line}: {error.cause}", error.next_step, line=line) from None
+        raise place.bad(f": {error.cause}", error.next_step) from None
 
 
 def _json_lines(text: str, prompt: str, answer: str) -> Iterator[Record]:
     for line, source in enumerate(text.split("\n"), 1):
         if source.strip():
-            yield _record(_parse(source, line), line, prompt, answer)
+            place = _Place("line", line)
+            yield _record(_parse(source, place), place, prompt, answer)
 
 
 def _json_list(text: str, prompt: str, answer: str) -> Iterator[Record]:
-    rows = _parse(text, 1)
-    if not isinstance(rows, list):
-        raise BadRecord("the file is not a JSON list", "write a list of records, or use JSON Lines", line=1)
-    for number, row in enumerate(rows, 1):
-        yield _record(row, number, prompt, answer)
-
-
-def _parse(source: str, line: int) -> object:
     try:
-        return parse_json(source, f"line {line}")
+        rows = parse_json(text, "the file")
     except InvalidInput as error:
-        raise BadRecord(error.cause, error.next_step, line=line) from None
+        raise BadRecord(error.cause, error.next_step) from None
+    if not isinstance(rows, list):
+        raise BadRecord("the file is not a JSON list", "write a list of records, or use JSON Lines")
+    for number, row in enumerate(rows, 1):
+        yield _record(row, _Place("record", number), prompt, answer)
+
+
+def _parse(source: str, place: _Place) -> object:
+    try:
+        return parse_json(source, "its text")
+    except InvalidInput as error:
+        raise place.bad(f": {error.cause}", error.next_step) from None
 
 
 def _csv_rows(text: str, prompt: str, answer: str) -> Iterator[Record]:
@@ -104,26 +123,24 @@ def _csv_rows(text: str, prompt: str, answer: str) -> Iterator[Record]:
         for row in reader:
             if not row:
                 continue
+            place = _Place("line", reader.line_num)
             if len(row) != len(header):
-                raise BadRecord(
-                    f"line {reader.line_num} has {len(row)} cells, the header has {len(header)}",
-                    "quote commas inside a cell",
-                    line=reader.line_num,
-                )
-            yield _checked(row[columns[0]], row[columns[1]], reader.line_num)
+                cause = f" has {len(row)} cells, the header has {len(header)}"
+                raise place.bad(cause, "quote commas inside a cell")
+            yield _checked(row[columns[0]], row[columns[1]], place)
     except csv.Error as error:
         raise BadRecord(f"line {reader.line_num} is not CSV: {error}", "mend it", line=reader.line_num) from None
 
 
 def _columns(header: Sequence[str], prompt: str, answer: str) -> tuple[int, int]:
-    """Where the two columns stand; a two-column file may name them as it likes."""
+    """Where the two columns stand; a two-column file may name one or both as it likes."""
     names = [name.strip() for name in header]
     if prompt in names and answer in names:
         if names.count(prompt) > 1 or names.count(answer) > 1:
             raise BadRecord("the header names a column twice", "give every column its own name", line=1)
         return names.index(prompt), names.index(answer)
     if len(names) == 2:
-        return 0, 1
+        return (1, 0) if names[0] == answer or names[1] == prompt else (0, 1)
     raise BadRecord(
         f"the header has no columns {prompt!r} and {answer!r}: {', '.join(names)}",
         "name the columns with --prompt and --answer",

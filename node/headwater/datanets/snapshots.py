@@ -54,13 +54,20 @@ def build_manifest(
     if not rows:
         raise InvalidInput("the Datanet holds no records that may be used", "contribute some first")
     leaders = clusters((name, record) for _, name, _, record in rows)
-    entries = [(cid, name, owner) for cid, name, owner, _ in rows if leaders[name] == name]
+    placed: dict[Digest, SnapshotEntry] = {}
+    duplicates = []
+    for cid, name, owner, _ in rows:
+        # A leader that comes again is the same record under the same salt: it has its place already.
+        if leaders[name] == name and name not in placed:
+            placed[name] = SnapshotEntry(len(placed), name, owner, name, cid)
+        else:
+            duplicates.append(name)
     return SnapshotManifest(
         datanet_id=datanet_id,
         head=head,
         held_out_ppm=Ppm(held_out_ppm),
-        entries=tuple(SnapshotEntry(i, name, owner, name, cid) for i, (cid, name, owner) in enumerate(entries)),
-        duplicates=tuple(name for _, name, _, _ in rows if leaders[name] != name),
+        entries=tuple(placed.values()),
+        duplicates=tuple(duplicates),
     )
 
 
