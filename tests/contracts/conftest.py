@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from bare_evm import Evm
-from settlement_world import Settlement
+from settlement_world import CREDIT, Settlement
 
 
 @pytest.fixture
@@ -25,3 +25,10 @@ def world(_settlement: tuple[Settlement, tuple[bytes, int, int]]) -> Settlement:
     made, snapshot = _settlement
     made.evm.restore(snapshot)
     return made
+
+
+@pytest.fixture
+def funded(world: Settlement) -> Settlement:
+    """`world` with 100 credits redeemed."""
+    world.fund(100 * CREDIT)
+    return world

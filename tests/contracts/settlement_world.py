@@ -267,6 +267,17 @@ class Settlement:
             "anybody", "commitEpoch", epoch, proposal.receipt_count, proposal.bundle_digest, signatures
         )
 
+    def due(self, payouts: Mapping[Address, int]) -> tuple[Epoch, Proposal]:
+        """A proposed and sealed epoch, ready to be signed."""
+        proposal, _ = self.propose()
+        self.seal()
+        return self.epoch_of(proposal, self.tree(payouts)), proposal
+
+    def status_of(self, committed: Committed) -> tuple[bool, bool]:
+        """(known, final)."""
+        known, is_final = self.ledger.call("statusOf", committed.entry)
+        return known, is_final
+
     def finalise(self) -> None:
         """Let the window of everything committed pass."""
         self.evm.advance(self.parameters.window_seconds + 1)
