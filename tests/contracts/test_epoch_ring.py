@@ -1,4 +1,4 @@
-"""How an epoch becomes final: propose, seal, commit, expire, the ring, invalidate (P1, P23, P29, P30, P36, P48-P49)."""
+"""How an epoch becomes final: propose, seal, commit, expire, ring, invalidate (P1, P23, P29, P30, P36, P48, P49)."""
 
 from __future__ import annotations
 
