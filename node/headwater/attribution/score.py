@@ -68,8 +68,8 @@ class Scorer:
     def floor(self, sketch: bytes) -> int:
         """The dot product that noise reaches with a query of this sketch's length; an integer, rounded down.
 
-        Random queries of +1 and -1, drawn from the index's seed, are multiplied with all rows but copies. The
-        method's quantile of the absolute products is the floor at length sqrt(k); at length L it is L / sqrt(k) of it.
+        Random queries of +1 and -1, drawn from the index's seed, meet all rows but copies. The method's quantile of
+        the absolute products is the floor at length sqrt(k); at length L it is L / sqrt(k) times as high.
         Rows are clipped at a multiple of their RMS, so their integer lengths are nearly equal and the floor is
         nearly a threshold on the cosine: neither a row's scale nor anybody else's rows move it.
         """

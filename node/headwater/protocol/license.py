@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from headwater.errors import InvalidInput
 from headwater.protocol.codec import Document, PpmShare
+from headwater.types import WHOLE_PPM
 
 
 class Disclosure(enum.Enum):
@@ -49,3 +50,5 @@ class License(Document):
             raise InvalidInput("a licence needs its text and at least one purpose", "state both")
         if len(set(self.purposes)) != len(self.purposes):
             raise InvalidInput("a licence names a purpose twice", "name each once")
+        if self.contributors_minimum_ppm > WHOLE_PPM:
+            raise InvalidInput("a licence promises contributors more than the whole price", "at most 1,000,000 ppm")

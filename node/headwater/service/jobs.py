@@ -184,13 +184,12 @@ class JobWorker:
             result = self._handlers[job.kind](
                 job.job_id, job.request, lambda document: self.rows.report(job.job_id, document)
             )
+            self.rows.done(job.job_id, result)
         except HeadwaterError as error:
             if not self._stopping.is_set():
                 self.rows.failed(job.job_id, error)
         except Exception as error:  # a defect of ours must not end the queue: it is kept where people look
             self.rows.failed(job.job_id, JobFailed(f"a defect: {error!r}", "report it with the job's log"))
-        else:
-            self.rows.done(job.job_id, result)
 
 
 def _row(row: Any) -> JobRow:

@@ -10,8 +10,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from headwater.errors import UnknownModel, VerificationFailed
-from headwater.openlora.adapters import read_peft_folder
+from headwater.errors import UnknownModel
 from headwater.openlora.engine import Engine, GenerationRequest
 from headwater.openlora.exact import ExactEngine
 from headwater.openlora.gate import GateReport, admit_folder
@@ -25,7 +24,7 @@ from headwater.protocol.chat import render_prompt
 from headwater.protocol.completion import InferenceRequest
 from headwater.protocol.model import ModelVersion, is_certified
 from headwater.service.model_rows import ModelRows, VersionRow
-from headwater.types import ZERO_DIGEST, Digest, hex0x
+from headwater.types import ZERO_DIGEST, Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +67,12 @@ class Pool:
                 if digest not in self._served:
                     self._admit(row)
             for digest in self._served.keys() - active.keys():
-                self._names.withdraw(self._served.pop(digest).name)
+                self._names.withdraw(self._served.pop(digest).name, digest)
                 self.engine.unregister(digest)
 
     def _admit(self, row: VersionRow) -> GateReport:
-        """Raises BadAdapter, or VerificationFailed if the folder holds other weights than the chain names."""
-        adapter = read_peft_folder(row.adapter_folder, self.base.digest)
-        if adapter.digest != row.version.adapter_digest:
-            raise VerificationFailed(
-                f"the adapter of {row.name} has digest {hex0x(adapter.digest)}, the chain names "
-                f"{hex0x(row.version.adapter_digest)}",
-                "restore the folder from the content network, or register what you have as a new version",
-            )
-        admitted, report = admit_folder(row.adapter_folder, self.base)
+        """Raises BadAdapter, also if the folder holds other weights than the chain names."""
+        admitted, report = admit_folder(row.adapter_folder, self.base, expected=row.version.adapter_digest)
         self.engine.register(admitted)
         self._names.publish(row.name, admitted.digest)
         self._served[admitted.digest] = ServedModel(row.name, row.version, is_certified(row.version))

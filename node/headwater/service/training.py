@@ -108,7 +108,7 @@ class Training:
             "outcome": result.outcome.to_json(),
             "wall_ms": result.wall_ms,
             "tokens_per_second": result.tokens_per_second,
-            "machine": result.machine,
+            "machine": result.machine.to_json(),
             "index": index,
         }
 
