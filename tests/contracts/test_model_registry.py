@@ -214,6 +214,11 @@ def test_p28_a_split_is_whole_and_keeps_the_least_parts(
         world.register(world.model_version(snapshots), snapshots, split=split)
 
 
+def test_p28_a_split_may_hold_exactly_the_least_parts(world: Registries, snapshots: list[Digest]) -> None:
+    least = (400_000, 350_000, 50_000, 170_000, 20_000, 10_000)
+    world.register(world.model_version(snapshots), snapshots, split=least)
+
+
 def test_the_highest_minimum_of_all_datanets_binds(world: Registries, snapshots: list[Digest]) -> None:
     strict = world.create_datanet("strict", (name("strict licence"), 600_000, 0))
     world.anchored(1, datanet_id=strict, license_digest=name("strict licence"))
