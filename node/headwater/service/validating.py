@@ -31,8 +31,8 @@ from headwater.service.workbench import Workbench
 from headwater.settlement.economics import probability_caught
 from headwater.settlement.epochs import settle_epoch
 from headwater.storage.schema import verdicts
-from headwater.types import Address, Digest, digest, hex0x
-from headwater.validator.duties import BundleFacts, check_bundle, drawn_receipts
+from headwater.types import ZERO_DIGEST, Address, Digest, address, digest, hex0x
+from headwater.validator.duties import BundleFacts, LaneFacts, VersionCommitment, check_bundle, drawn_receipts
 from headwater.validator.verdicts import SignableVerdict, strikes_of, verdict_of
 
 EMBEDDED_SAMPLE: Final = 20
@@ -154,14 +154,22 @@ class Validating:
         versions = {(r.model_id, r.version) for r in receipts}
         prices = {(r.model_id, r.version, r.price_version) for r in receipts}
         on_chain = {key: call(MODELS, "versionOf", *key) for key in versions}
+        last = self._epochs.last_committed()
         return BundleFacts(
+            ledger=self._bench.domain(LEDGER),
             proposal_digest=now.proposal_digest,
-            redeemed_wei={row.lane_id: call(ESCROW, "laneOf", row.lane_id)["redeemed"] for row in bundle.lanes},
+            previous_epoch=ZERO_DIGEST if last is None else last.epoch.digest(),
+            previous_payout_root=ZERO_DIGEST if last is None else last.epoch.payout_root,
+            lanes={row.lane_id: _lane_facts(call(ESCROW, "laneOf", row.lane_id)) for row in bundle.lanes},
             price_per_thousand_tokens_wei={
                 key: call(MODELS, "priceAt", *key)["perThousandTokensWei"] for key in prices
             },
-            adapters={key: digest(facts["adapterDigest"]) for key, facts in on_chain.items()},
-            index_roots={key: digest(facts["indexRoot"]) for key, facts in on_chain.items()},
+            versions={
+                key: VersionCommitment(
+                    digest(facts["adapterDigest"]), digest(facts["methodId"]), digest(facts["indexRoot"])
+                )
+                for key, facts in on_chain.items()
+            },
             is_provider_key=lambda provider, key: bool(call("Staking", "isProviderKey", provider, key)),
         )
 
@@ -196,6 +204,10 @@ def _is_of(private: PrivateAnswer, signed: SignedReceipt) -> bool:
         and response_digest(private.response.digest(), nonce) == receipt.response_digest
         and len(private.prompt_ids) == receipt.prompt_tokens
     )
+
+
+def _lane_facts(lane: Mapping[str, Any]) -> LaneFacts:
+    return LaneFacts(address(lane["user"]), address(lane["provider"]), lane["disclosure"], lane["redeemed"])
 
 
 def _text(account: Address) -> str:
