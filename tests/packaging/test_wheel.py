@@ -1,4 +1,4 @@
-"""The wheel holds what the package needs at run time, and nothing of the repository or of the machine that built it."""
+"""The wheel holds what the package needs at run time, and nothing else of the repository or of a machine."""
 
 import re
 import subprocess

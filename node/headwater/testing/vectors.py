@@ -59,7 +59,7 @@ def sample(cls: type[TypedStruct]) -> TypedStruct:
 
 
 def struct_vectors() -> list[dict[str, Any]]:
-    """Type string, type hash, struct hash of every struct; with domain, digest and a signature where one is signed."""
+    """Type string, type hash, struct hash of every struct; domain, digest and a signature where one is signed."""
     key = Account.from_key(KEY)
     out = []
     for cls in (*signed_types.SIGNED_TYPES, *LEAVES):
