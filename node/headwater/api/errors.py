@@ -65,10 +65,17 @@ def json_response(data: Any, status: int = 200, headers: dict[str, str] | None =
 @web.middleware
 async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Expected errors become their status and envelope; pages of ours say the same in words."""
+    is_api = request.path.startswith(("/v1/", "/api/"))
     try:
         return await handler(request)
     except HeadwaterError as error:
         headers = {"Retry-After": "1"} if isinstance(error, Unavailable) else None
-        if request.path.startswith(("/v1/", "/api/")):
+        if is_api:
             return json_response(envelope(error), status_of(error), headers)
         return web.Response(text=f"{error.cause}\n\nNext: {error.next_step}", status=status_of(error))
+    except web.HTTPClientError as error:  # aiohttp's own: no such route, not this method, a body too large
+        if not is_api:
+            raise
+        kind = NotFound if error.status == 404 else InvalidInput
+        told = kind(f"{request.method} {request.path}: {error.reason.lower()}", "see the API's description")
+        return json_response(envelope(told), error.status)

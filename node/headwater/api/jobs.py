@@ -14,6 +14,8 @@ from headwater.service.jobs import ENDED, JobWorker
 
 WAIT_SECONDS: Final = 20
 POLL_SECONDS: Final = 0.5
+MAX_DIGITS: Final = 18
+"""Of a sequence number: what the database can hold."""
 
 
 class JobsApi:
@@ -47,7 +49,7 @@ class JobsApi:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Events after `?after=N`; waits up to 20 seconds for the first one, and returns at the job's end."""
         job_id, text = request.match_info["job"], request.query.get("after", "0")
-        if not text.isascii() or not text.isdigit():
+        if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS:
             raise InvalidInput(f"after = {text!r} is not a number", "pass the last sequence that you have")
         rows = self._worker.rows
         for _ in range(int(WAIT_SECONDS / POLL_SECONDS)):

@@ -64,9 +64,8 @@ def read_chat(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
         raise _bad("the request is not an object", "body")
     if unknown := sorted(raw.keys() - KNOWN):
         raise InvalidInput(f"the parameter {unknown[0]!r} is not supported", "leave it out", param=unknown[0])
-    if raw.get("n", 1) != 1:
+    if isinstance(raw.get("n"), bool) or raw.get("n") not in (None, 1):
         raise _bad("n must be 1", "n")
-    options = raw.get("stream_options") or {}
     order = Order(
         model=_text(raw, "model"),
         messages=_messages(raw.get("messages")),
@@ -76,7 +75,7 @@ def read_chat(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
         stop=_stop(raw.get("stop")),
         lane=_lane(headers),
     )
-    return ChatRequest(order, bool(raw.get("stream", False)), bool(options.get("include_usage", False)))
+    return ChatRequest(order, _flag(raw, "stream"), _include_usage(raw.get("stream_options")))
 
 
 def completion_object(name: str, answer: SignedAnswer, created: int) -> dict[str, Any]:
@@ -172,6 +171,9 @@ def _messages(raw: Any) -> tuple[Message, ...]:
 def _message(raw: Any) -> Message:
     if not isinstance(raw, dict) or not isinstance(raw.get("role"), str):
         raise _bad("a message needs a role and a content", "messages")
+    # Clients send a former answer back with its empty members; one that says something must not be lost.
+    if extra := sorted(k for k, v in raw.items() if k not in ("role", "content") and v):
+        raise _bad(f"a message's {extra[0]} is not supported", "messages")
     role = "system" if raw["role"] == "developer" else raw["role"]
     content = raw.get("content")
     if isinstance(content, list):
@@ -192,13 +194,31 @@ def _text(raw: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def _flag(raw: Mapping[str, Any], name: str) -> bool:
+    value = raw.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise _bad(f"{name} must be true or false", name)
+    return bool(value)
+
+
+def _include_usage(raw: Any) -> bool:
+    if raw is None:
+        return False
+    if not isinstance(raw, dict):
+        raise _bad("stream_options must be an object", "stream_options")
+    if unknown := sorted(raw.keys() - {"include_usage"}):
+        raise _bad(f"stream_options.{unknown[0]} is not supported", "stream_options")
+    return _flag(raw, "include_usage")
+
+
 def _max_tokens(raw: Mapping[str, Any]) -> int:
-    value = raw.get("max_completion_tokens", raw.get("max_tokens"))
-    if value is None:
-        return DEFAULT_MAX_TOKENS
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_TOKENS:
-        raise _bad(f"max_tokens must be a whole number from 1 to {MAX_TOKENS}", "max_tokens")
-    return value
+    given = {n: raw[n] for n in ("max_tokens", "max_completion_tokens") if raw.get(n) is not None}
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_TOKENS:
+            raise _bad(f"{name} must be a whole number from 1 to {MAX_TOKENS}", name)
+    if len(set(given.values())) > 1:
+        raise _bad("max_tokens and max_completion_tokens say the same, and differ", "max_tokens")
+    return next(iter(given.values()), DEFAULT_MAX_TOKENS)
 
 
 def _ppm(raw: Mapping[str, Any], name: str, highest: float) -> int:
