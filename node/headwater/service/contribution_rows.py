@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from headwater.errors import NotFound
 from headwater.protocol.contribution import Contribution, Withdrawal
@@ -80,13 +80,20 @@ class ContributionRows:
         self._database.write(work)
 
     def ask_withdrawal(self, withdrawal: Withdrawal, signature: Signature) -> None:
+        """Keep a request until the chain has it. One that the chain never took gives way to the next."""
         values = {
             "contribution_id": hex0x(withdrawal.contribution_id),
             "document": withdrawal.json_text(),
             "signature": hex0x(signature),
             "state": "received",
         }
-        self._database.write(lambda c: c.execute(insert(withdrawals).prefix_with("OR IGNORE").values(values)))
+        mine = withdrawals.c.contribution_id == values["contribution_id"]
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(withdrawals).where(mine, withdrawals.c.state == "received"))
+            connection.execute(insert(withdrawals).prefix_with("OR IGNORE").values(values))
+
+        self._database.write(work)
 
     def withdrawn(self, contribution_id: Digest) -> None:
         def work(connection: Connection) -> None:

@@ -6,6 +6,7 @@ them and the challenge window has passed.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -127,7 +128,8 @@ class ReceiptRows:
 
     def _cipher(self) -> AESGCMSIV:
         if not self._key_path.exists():
-            create_durably(self._key_path, AESGCMSIV.generate_key(256))
+            with contextlib.suppress(FileExistsError):  # another thread's first answer was quicker: its key counts
+                create_durably(self._key_path, AESGCMSIV.generate_key(256))
         return AESGCMSIV(self._key_path.read_bytes())
 
     def _update(self, request_id: Digest, **values: Any) -> None:
