@@ -153,7 +153,8 @@ class Datanets:
         if row.state != "anchored":
             raise Refused("the chain does not hold this contribution's root yet", "wait for its anchoring")
         contribution = Contribution.from_bytes(row.document)
-        if batch_tree(contribution, batch).root != contribution.records_root:
+        signed = (contribution.records_root, contribution.record_count)
+        if (batch_tree(contribution, batch).root, len(batch.records)) != signed:
             raise BadRecord(
                 "the content does not match the root that was signed", "send the records and salts that you signed"
             )

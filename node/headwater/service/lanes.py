@@ -106,21 +106,30 @@ class Lanes:
         """Check a voucher against this side's books and keep it. The same one again has no second effect."""
         known = self.position(terms.lane_id)
         check_voucher(voucher, signature, self._bench.domain(ESCROW), terms, known)
+        self.remember(terms.lane_id, "provider")
         self.keep_voucher(voucher, signature)
 
     def keep_voucher(self, voucher: Voucher, signature: Signature) -> None:
+        """Keep a voucher beside those before it. One of the same sum is there already; an older one is superseded."""
+        lane = vouchers.c.lane_id == hex0x(voucher.lane_id)
         values: dict[str, Any] = {
             "lane_id": hex0x(voucher.lane_id),
             "cumulative_wei": voucher.cumulative,
             "document": voucher.json_text(),
             "signature": hex0x(signature),
-            "state": "signed",
         }
 
         def work(connection: Connection) -> None:
-            mine = (vouchers.c.lane_id == hex0x(voucher.lane_id)) & (vouchers.c.state == "signed")
-            connection.execute(update(vouchers).where(mine).values(state="superseded"))
-            connection.execute(insert(vouchers).prefix_with("OR REPLACE").values(values))
+            held = connection.scalars(select(vouchers.c.cumulative_wei).where(lane)).all()
+            if voucher.cumulative in held:
+                return
+            is_newest = voucher.cumulative > max(held, default=-1)
+            if is_newest:
+                connection.execute(
+                    update(vouchers).where(lane, vouchers.c.state == "signed").values(state="superseded")
+                )
+            state = "signed" if is_newest else "superseded"
+            connection.execute(insert(vouchers).values({**values, "state": state}))
 
         self._bench.database.write(work)
 
