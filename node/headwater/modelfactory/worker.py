@@ -53,7 +53,8 @@ def main(arguments: list[str]) -> int:
         say("usage: python -m headwater.modelfactory.worker JOB_FOLDER")
         return InvalidInput.exit_code
     folder = Path(arguments[0])
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
     transformers.utils.logging.disable_progress_bar()  # the log is read as lines
     try:
         run_job(folder)

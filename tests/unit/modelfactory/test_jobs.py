@@ -32,9 +32,10 @@ def with_epochs(spec: JobSpec, epochs: int) -> JobSpec:
 
 @pytest.fixture(autouse=True)
 def _signals_as_before() -> Iterator[None]:
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def pid_of(folder: Path) -> int:
