@@ -15,9 +15,10 @@ from typing import Any, Final, cast
 from headwater.config import Config
 from headwater.errors import InvalidInput
 from headwater.modelfactory import job_spec as files
-from headwater.modelfactory.assets import MINILM, assets_folder, locate
+from headwater.modelfactory.assets import assets_folder
 from headwater.modelfactory.bases import base
 from headwater.modelfactory.data import Example
+from headwater.modelfactory.embeddings import minilm_folder
 from headwater.modelfactory.job_spec import EvaluationPlan, JobKind, JobSpec
 from headwater.modelfactory.jobs import ChildProcessExecutor, JobState, finished, prepare_job
 from headwater.modelfactory.machine import detect_machine
@@ -121,7 +122,7 @@ class Training:
         limit = int(raw.get("limit") or len(held_out))
         plan = EvaluationPlan(
             str(trained / files.ADAPTER_FOLDER),
-            str(locate(MINILM, assets_folder(self._config.assets_dir))),
+            str(minilm_folder(assets_folder(self._config.assets_dir))),
             len(held_out),
             RETRIEVED,
             self._datanets.unused_sealed(spec.recipe.snapshot_ids),
