@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from headwater.cli.home import credits_to_wei, node_client, workbench
+from headwater.cli.home import account, credits_to_wei, node_client, workbench
 from headwater.cli.session import Session, Shown, command, table
 from headwater.errors import InvalidInput
 from headwater.protocol.evaluation import Contender, EvaluationReport
@@ -139,6 +139,22 @@ def activate(
         models.activate(owner, models.named(name))
         status = models.status(models.named(name))
     return Shown(_facts(status), f"{name} is {status.status}")
+
+
+@command(app, "counterfactual")
+def counterfactual(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="owner/name.")],
+    without: Annotated[str, typer.Option(help="The contributor to leave out: wallet or address.")],
+    receipt: Annotated[str, typer.Option(help="Receipt id of the answer to compare.")],
+) -> Shown:
+    """Retrain without one contributor and print how much likelier the answer was with them."""
+    from headwater.service.counterfactual import leave_out
+
+    with workbench(session) as bench:
+        found = leave_out(bench, name, account(bench, without), digest(receipt), session.say)
+    words = f"without {without}: the answer's log-likelihood falls by {found.fall_micronats / 1e6:.3f} nats"
+    return Shown(found.to_json(), words)
 
 
 @command(app, "list")
