@@ -1,7 +1,10 @@
 """Which attribution methods this room can carry out, and the one it proposes.
 
 In: an `AttributionMethod` of the protocol. Out: the same, if every number in it can be honoured here, and the
-derived constants that several modules share. The default's figures were chosen by measurement (docs/attribution.md).
+derived constants that several modules share. The default's figures were measured on the drug-safety task (SmolLM2-135M,
+400 records, 60 own answers): the last 5 of 30 layers with damping 2 put the right contributor first in 60 of 60, at
+half the cost of all layers. Gradients are float64 because float32 on another instruction set moved shares by up to
+376 of the 400 ppm that a validator tolerates, while float64 moved none, at 1.8 times the time of float32.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ MAX_WIDTH: Final = 1 << 14
 DEFAULT_METHOD: Final = AttributionMethod(
     name=NAME,
     top_layers=5,
-    gradient_type="float32",
+    gradient_type="float64",
     adam_epsilon_ppt=10_000,
     sketch_width=2_048,
     damping_ppm=2_000_000,

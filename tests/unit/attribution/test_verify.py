@@ -149,7 +149,11 @@ def test_the_error_is_the_sum_of_absolute_differences(body: AttributionBody) -> 
 
 
 class TestRows:
-    """Drawn index rows, recomputed one at a time."""
+    """Drawn index rows, recomputed one at a time; 0.1 % of 2,048 coordinates is two."""
+
+    @pytest.fixture
+    def model(self, load_model: Callable[..., GradientModel]) -> GradientModel:
+        return load_model(sketch_width=2_048)
 
     def test_honest_rows_hold(
         self, attributor: Attributor, model: GradientModel, corpus: tuple[FitRecord, ...]
@@ -172,7 +176,7 @@ class TestRows:
         match change:
             case "swap":
                 rows[4], scales[4] = rows[5], scales[4]
-            case "noise":  # three coordinates of 512 by one step
+            case "noise":  # three coordinates by one step
                 for j in (1, 2, 3):
                     rows[4, j] += 1 if rows[4, j] < 7 else -1
             case "step":  # one coordinate by two steps
@@ -182,6 +186,16 @@ class TestRows:
         false = AttributionIndex(index.head, pack_rows(rows), scales)
         findings = verify_rows(false, model, {i: corpus[i].tokens for i in (3, 4)})
         assert link in {f.link for f in findings} and {f.position for f in findings} == {4}
+
+    def test_two_coordinates_by_one_step_are_float_noise(
+        self, attributor: Attributor, model: GradientModel, corpus: tuple[FitRecord, ...]
+    ) -> None:
+        index = attributor.index
+        rows = index.rows(0, 24).copy()
+        for j in (1, 2):
+            rows[4, j] += 1 if rows[4, j] < 7 else -1
+        noisy = AttributionIndex(index.head, pack_rows(rows), index.scales)
+        assert verify_rows(noisy, model, {4: corpus[4].tokens}) == ()
 
     def test_a_row_that_is_not_there_is_refused(
         self, attributor: Attributor, model: GradientModel, corpus: tuple[FitRecord, ...]
