@@ -9,6 +9,7 @@ import typer
 from headwater.cli.home import in_credits, workbench
 from headwater.cli.session import Session, Shown, command, table
 from headwater.errors import NotFound
+from headwater.service.dividing import divided
 from headwater.service.epochs import CommittedEpoch, Epochs
 from headwater.types import hex0x
 
@@ -74,12 +75,16 @@ def show(session: Session, epoch: Annotated[int, typer.Argument(help="Epoch id."
         if committed is None:
             raise NotFound(f"no epoch {epoch} is committed", "see `headwater epoch list`")
         payouts = epochs.payouts(committed.epoch)
+        parts = divided(bench, epochs, committed)
+        validators = bench.contract_address("Staking")
     data = _facts(committed) | {
         "epoch": committed.epoch.to_json(),
         "payouts": {a: str(w) for a, w in payouts.items()},
+        "parts": [{"account": p.account, "role": p.role, "wei": str(p.wei)} for p in parts],
+        "validators_payee": validators,
     }
-    rows = [(a, in_credits(w)) for a, w in sorted(payouts.items())]
-    return Shown(data, table=table(f"Epoch {epoch}", ("account", "cumulative credits"), rows))
+    rows = [(p.account, p.role.replace("_", " "), in_credits(p.wei)) for p in parts]
+    return Shown(data, table=table(f"Epoch {epoch}: every price, divided", ("account", "role", "credits"), rows))
 
 
 def _facts(committed: CommittedEpoch) -> dict[str, object]:
