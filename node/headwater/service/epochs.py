@@ -8,14 +8,14 @@ and sends, and each step may be repeated.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eth_abi import encode
 from eth_utils import keccak
 from sqlalchemy import Connection, insert, select, update
 
-from headwater.errors import NotFound, Refused, VerificationFailed
+from headwater.errors import NotFound, Refused, TransactionReverted, VerificationFailed
 from headwater.protocol.canonical import canonical_json, parse_json
 from headwater.protocol.epoch import Epoch, EpochBundle, LaneRow, SignedReceipt
 from headwater.protocol.sumtree import PayoutTree
@@ -39,6 +39,8 @@ class CurrentAttempt:
     validator_set_id: int
     sealed_hash: Digest
     proposal_digest: Digest
+    has_expired: bool
+    """Proposed, and not committed in time: the next proposal passes it on, and its proposer is slashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,28 @@ class Epochs:
             now["validatorSetId"],
             digest(now["sealedHash"]),
             digest(now["proposalDigest"]),
+            now["phase"] != 0 and self._may_expire(),
         )
+
+    def _may_expire(self) -> bool:
+        """Asked of the ledger, by a call without effect: only the chain knows the time of its next block."""
+        try:
+            self._bench.call(LEDGER, "expireAttempt")
+        except TransactionReverted:
+            return False
+        return True
 
     # -- propose -----------------------------------------------------------------------------------------------
 
     def propose(self, wallet: str) -> EpochBundle:
-        """Freeze everything that is due. Raises Refused if nothing is, or while another attempt is in progress."""
+        """Freeze everything that is due; the bundle of an attempt in progress comes back as it is.
+
+        An attempt that has expired is followed by the next one. Raises Refused if nothing is due.
+        """
         now = self.current()
-        if now.phase != "idle":
+        if now.has_expired:
+            now = replace(now, attempt=now.attempt + 1)
+        elif now.phase != "idle":
             return self.bundle(now.epoch_id, now.attempt)
         before = self.last_committed()
         lanes = self._lanes_before(before)
@@ -141,6 +157,7 @@ class Epochs:
         now = self.current()
         if now.phase == "idle":
             raise Refused("no epoch is proposed", "run `headwater epoch propose` first")
+        _require_in_time(now)
         if now.phase == "proposed":
             self._bench.mine_for_seal()
             self._bench.send(wallet, LEDGER, "seal", intent=f"seal epoch {now.epoch_id} {now.attempt}")
@@ -179,6 +196,7 @@ class Epochs:
                 raise Refused("no sealed epoch waits for a commit", "propose, seal and verify one first")
             self._mark_covered(last.epoch)
             return last
+        _require_in_time(now)
         row = self._row(now.epoch_id, now.attempt)
         if row.document == "{}":
             raise Refused("no validator has signed this epoch yet", "run `headwater validator run --once` first")
@@ -239,6 +257,14 @@ class Epochs:
         if row is None:
             raise NotFound(f"epoch {epoch_id} attempt {attempt} is not in this home", "fetch its bundle by CID")
         return row
+
+
+def _require_in_time(now: CurrentAttempt) -> None:
+    if now.has_expired:
+        raise Refused(
+            f"attempt {now.attempt} of epoch {now.epoch_id} has run out of time",
+            "run `headwater epoch propose` again",
+        )
 
 
 def epoch_of(raw: Mapping[str, Any]) -> Epoch:

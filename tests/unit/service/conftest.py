@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
+import torch
+import transformers
 from eth_utils import keccak
 from sqlalchemy import insert
 
@@ -19,12 +22,25 @@ from headwater.chain.embedded import EmbeddedChain, Genesis
 from headwater.clock import ManualClock
 from headwater.config import Config
 from headwater.datanets.batches import PreparedBatch, prepare_batch
+from headwater.openlora.adapters import read_peft_folder
+from headwater.openlora.loader import load_base
+from headwater.openlora.placement import choose_placement
+from headwater.protocol.chat import TEMPLATE
 from headwater.protocol.contribution import Record
 from headwater.protocol.license import Disclosure
+from headwater.protocol.recipe import ComputeType, Recipe
+from headwater.protocol.snapshot import DataSplit
 from headwater.service.accounts import Accounts
+from headwater.service.attesting import Attestation, Attesting
 from headwater.service.datanets import Datanets
 from headwater.service.deployment import deploy_contracts
+from headwater.service.inference import Inference
 from headwater.service.lanes import ESCROW, Lanes
+from headwater.service.model_rows import ModelRows, VersionRow
+from headwater.service.models import Models
+from headwater.service.paying import Paying
+from headwater.service.pool import Pool
+from headwater.service.version_catalogue import VersionCatalogue
 from headwater.service.workbench import Workbench, open_workbench
 from headwater.signing.launch import SignerProcess
 from headwater.signing.paths import SignerPaths
@@ -33,7 +49,8 @@ from headwater.storage.home import open_home
 from headwater.storage.schema import lanes as lanes_table
 from headwater.testing import examples
 from headwater.testing.chains import RICH, AdvancingWaiter, served
-from headwater.types import WEI_PER_CREDIT, Digest, digest, hex0x
+from headwater.testing.tiny import tiny_base
+from headwater.types import WEI_PER_CREDIT, Digest, Ppm, Wei, digest, hex0x
 
 CHAIN_ID = 31337
 START = 1_767_225_600
@@ -125,6 +142,125 @@ def bench(devnet: Devnet) -> Workbench:
 def datanet(devnet: Devnet) -> Digest:
     """A Datanet of the wallet 'owner', empty until a test contributes."""
     return devnet.datanets.create("owner", "Drug safety coding", examples.TERMS)
+
+
+# -- a model that answers ----------------------------------------------------------------------------------------
+
+MODEL_NAME = "modeler/drug-codes"
+PRICE_PER_THOUSAND_WEI = Wei(10**15)
+"""A token costs 10**12 wei, as in `examples`."""
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return tiny_base(tmp_path_factory.mktemp("base"), seed=7, context_tokens=1_024)
+
+
+@pytest.fixture(scope="session")
+def model(devnet: Devnet, base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> VersionRow:
+    """An active version of a tiny adapter: registered, sealed, attested by the validator's vote, activated."""
+    base = load_base(base_folder, "tiny", choose_placement("cpu", threads=1))
+    folder = tmp_path_factory.mktemp("job")
+    adapter = read_peft_folder(_adapter(base_folder, folder / "adapter"), base.digest)
+    recipe = _recipe(base.digest, _sealed_snapshot(devnet))
+    trained = {
+        "recipe": recipe.to_json(),
+        "outcome": {
+            "step_chain_digest": hex0x(examples.word("steps")),
+            "adapter_digest": hex0x(adapter.digest),
+            "checkpoint_digest": hex0x(examples.word("checkpoint")),
+        },
+        "index": {
+            "method_id": hex0x(examples.METHOD.digest()),
+            "index_root": hex0x(examples.INDEX_TREE.root),
+            "rows": len(examples.INDEX),
+        },
+        "folder": str(folder),
+    }
+    models = Models(devnet.bench)
+    models.register("modeler", MODEL_NAME, trained, examples.word("evaluation"), PRICE_PER_THOUSAND_WEI)
+    row = models.named(MODEL_NAME)
+    sealed = models.seal("validator", row)
+    preimage = Accounts(devnet.bench).preimage("validator-hot", "version", 0)
+    found = Attestation(True, "the tests' word", 0, 0, 0, 0, 1)
+    Attesting(devnet.bench)._vote("validator", "validator-hot", row, sealed, preimage, found)
+    models.activate("modeler", row)
+    return models.named(MODEL_NAME)
+
+
+def _adapter(base_folder: Path, folder: Path) -> Path:
+    """As stock peft saves one, with a B that is not zero."""
+    torch.manual_seed(1)
+    module = transformers.AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
+    tuned = peft.get_peft_model(
+        module, peft.LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    )
+    for name, parameter in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.5)
+    tuned.save_pretrained(folder)
+    return folder
+
+
+def _sealed_snapshot(devnet: Devnet) -> Digest:
+    datanets = devnet.datanets
+    datanet_id = datanets.create("owner", "For the model", examples.TERMS)
+    batch = devnet.batch("alice", [Record(f"question {i}", f"T{i}") for i in range(4)], datanet_id)
+    signature = devnet.bench.signer.sign_typed("alice", batch.contribution, devnet.bench.domain("ContributionLog"))
+    datanets.deliver(datanets.anchor(batch.contribution, signature), batch.batch)
+    snapshot_id = datanets.snapshot("owner", datanet_id, 250_000)
+    datanets.seal("owner", snapshot_id)
+    return snapshot_id
+
+
+def _recipe(base_digest: Digest, snapshot_id: Digest) -> Recipe:
+    return Recipe(
+        base_digest=base_digest,
+        snapshot_ids=(snapshot_id,),
+        data_split=DataSplit.RANDOM,
+        training_records=0,
+        rank=4,
+        alpha=8,
+        target_modules=("q_proj", "v_proj"),
+        learning_rate_ppb=2_000_000,
+        warmup_steps=0,
+        epochs=1,
+        batch_size=1,
+        weight_decay_ppm=Ppm(0),
+        adam_beta1_ppm=Ppm(900_000),
+        adam_beta2_ppm=Ppm(999_000),
+        adam_epsilon_ppt=10_000,
+        checkpoint_ppm=Ppm(250_000),
+        max_tokens=64,
+        compute_type=ComputeType.FLOAT32,
+        template=TEMPLATE,
+        seed=examples.word("seed"),
+    )
+
+
+@pytest.fixture(scope="session")
+def inference(devnet: Devnet, model: VersionRow, base_folder: Path) -> Iterator[Inference]:
+    """The provider 'provider' over the tiny base and its one adapter."""
+    pool = Pool.open(base_folder, "tiny", ModelRows(devnet.bench.database), "cpu", 1)
+    yield Inference(devnet.bench, pool, devnet.bench.address("provider"), "provider-hot")
+    pool.close()
+
+
+@pytest.fixture(scope="session")
+def paying_over(devnet: Devnet, model: VersionRow) -> Callable[[Digest], Paying]:
+    """The user's half on one lane."""
+    facts = {
+        "model_id": hex0x(model.version.model_id),
+        "version": model.version.version,
+        "adapter_digest": hex0x(model.version.adapter_digest),
+    }
+    listed = [{"id": "tiny", "headwater": None}, {"id": MODEL_NAME, "headwater": facts}]
+    catalogue = VersionCatalogue(devnet.user_bench, lambda: listed)
+    return lambda lane_id: Paying(devnet.user_bench, lane_id, catalogue)
+
+
+# -- books without a chain ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture

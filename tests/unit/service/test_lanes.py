@@ -45,6 +45,7 @@ def answer(devnet: Any, terms: LaneTerms, count_: int = 1) -> LanePosition:
     for _ in range(count_):
         made = examples.answered(terms, position)
         rows.draft(made.receipt, PrivateAnswer(made.request, made.response, made.nonce, made.completion.prompt_ids))
+        rows.signed(made.receipt, made.signature)
         position = made.after
     return position
 
