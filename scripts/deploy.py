@@ -31,8 +31,8 @@ MINIMUM_STAKE_WEI = PROVIDER_BOND_WEI = 100 * CREDIT
 STAKE_EXIT_DELAY_SECONDS = 600
 EVIDENCE_WINDOW_SECONDS = 60
 QUORUM = (2, 3)
-LANE_CLOSE_DELAY_SECONDS = 180
-LEDGER = (60, 120, 30, 8, 10_000)  # epoch, window, attempt timeout, ring, expiry slash in ppm
+LANE_CLOSE_DELAY_SECONDS = 420
+LEDGER = (180, 120, 150, 8, 10_000)  # epoch, window, attempt timeout, ring, expiry slash in ppm
 MODELS = (1 * CREDIT, 0, 3_600)  # attestation fee, price rise delay, attestation window
 
 
