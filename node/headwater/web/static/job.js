@@ -11,6 +11,7 @@ function draw() {
   if (losses.length < 2) return;
   const top = Math.max(...losses), width = 600, height = 120;
   const points = losses.map((v, i) => `${(i * width) / (losses.length - 1)},${height - (v / top) * height}`);
+  chart.hidden = false;
   chart.innerHTML = `<polyline fill="none" stroke="currentColor" stroke-width="2" points="${points.join(" ")}"/>`;
 }
 
@@ -32,6 +33,10 @@ async function follow() {
   for (;;) {
     try {
       const answer = await fetch(`/api/jobs/${root.dataset.id}/events?after=${after}`);
+      if (answer.status === 403) {
+        state.textContent = `${root.dataset.state} (open any page once with ?token=… to follow live)`;
+        return;
+      }
       if (!answer.ok) throw new Error(await answer.text());
       const page = await answer.json();
       for (const item of page.events) { after = item.sequence; show(item.event); }
