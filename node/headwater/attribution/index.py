@@ -21,7 +21,7 @@ from eth_utils import keccak
 from numpy.typing import NDArray
 
 from headwater.attribution.method import MAX_SCALE, require_supported
-from headwater.attribution.quantise import Float64Array, Int8Array, unpack_rows
+from headwater.attribution.quantise import Float64Array, Int8Array, has_foreign_value, unpack_rows
 from headwater.errors import InvalidInput, MissingContent, VerificationFailed
 from headwater.protocol.attribution import AttributionMethod, IndexRow, index_root
 from headwater.protocol.codec import Account, Bytes32, Document, PpmShare
@@ -31,7 +31,7 @@ from headwater.types import Digest, hex0x
 FORMAT: Final = "headwater-index-v1"
 MANIFEST_FILE: Final = "manifest.json"
 ROWS_FILE: Final = "index.safetensors"
-COVARIANCE_BLOCK: Final = 1_024
+ROW_BLOCK: Final = 1_024
 _FETCH: Final = "fetch the index again, or fit it again"
 
 
@@ -92,6 +92,8 @@ class AttributionIndex:
             )
         if scales.dtype != np.int64 or int(scales.min()) < 0 or int(scales.max()) >= MAX_SCALE:
             raise InvalidInput("an index scale is out of range", _FETCH)
+        if any(has_foreign_value(packed[i : i + ROW_BLOCK]) for i in range(0, n, ROW_BLOCK)):
+            raise InvalidInput("an index row holds the value -8", _FETCH)
         self.head, self.packed, self.scales = head, packed, scales
 
     def __len__(self) -> int:
@@ -147,7 +149,7 @@ class AttributionIndex:
         width = self.method.sketch_width
         scales = np.where(self.divisors > 0, self.scales, 0).astype(np.float64)
         total = np.zeros((width, width))
-        for start, block in self.blocks(COVARIANCE_BLOCK):
+        for start, block in self.blocks(ROW_BLOCK):
             scaled = block * scales[start : start + len(block), None]
             total += scaled.T @ scaled
         return total / int((self.divisors > 0).sum())

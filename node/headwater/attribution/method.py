@@ -1,10 +1,10 @@
 """Which attribution methods this room can carry out, and the one it proposes.
 
 In: an `AttributionMethod` of the protocol. Out: the same, if every number in it can be honoured here, and the
-derived constants that several modules share. The default's figures were measured on the drug-safety task (SmolLM2-135M,
-400 records, 60 own answers): the last 5 of 30 layers with damping 2 put the right contributor first in 60 of 60, at
-half the cost of all layers. Gradients are float64 because float32 on another instruction set moved shares by up to
-376 of the 400 ppm that a validator tolerates, while float64 moved none, at 1.8 times the time of float32.
+derived constants that several modules share. The default was chosen by measurement on the drug-safety task
+(SmolLM2-135M, 400 records, 60 own answers): the last 5 of 30 layers with damping 2 put the right contributor first in
+60 of 60, at half the cost of all layers. Gradients are float64 because float32 on another instruction set moved
+shares by up to 376 of the 400 ppm that a validator tolerates; float64 moved none, at 1.8 times the time of float32.
 """
 
 from __future__ import annotations

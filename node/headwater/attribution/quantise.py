@@ -6,6 +6,8 @@ its own root mean square, because a few large coordinates would otherwise cost a
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,10 +62,24 @@ def pack_rows(rows: Int8Array) -> NDArray[np.uint8]:
 
 
 def unpack_rows(packed: NDArray[np.uint8]) -> Int8Array:
-    """The inverse of `pack_rows`. Raises InvalidInput for the nibble -8, which no row holds."""
-    rows = np.empty((*packed.shape[:-1], packed.shape[-1] * 2), np.int8)
-    rows[..., 0::2] = (packed << 4).view(np.int8) >> 4
-    rows[..., 1::2] = packed.view(np.int8) >> 4
-    if rows.size and rows.min() < -ROW_LIMIT:
-        raise InvalidInput("an index row holds the value -8", "fetch the index again: it is damaged")
+    """The inverse of `pack_rows`: int8 [..., k]."""
+    rows: Int8Array = _INT8_PAIRS[packed].view(np.int8)
     return rows
+
+
+def unpack_floats(packed: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+    """The same as float32, written into `out` [n, k], contiguous: one table look-up a byte."""
+    # With mode="raise" numpy would buffer the output; every byte is a valid index.
+    np.take(_FLOAT_PAIRS, packed, out=out.view(np.uint64), mode="clip")
+
+
+def has_foreign_value(packed: NDArray[np.uint8]) -> bool:
+    """Whether a nibble holds -8, which is no row's value."""
+    return bool(_FOREIGN[packed].any())
+
+
+_VALUES: Final = ((np.arange(256)[:, None] >> np.array([0, 4])) + 8) % 16 - 8
+"""Byte -> its two int4 values, low nibble first."""
+_INT8_PAIRS: Final = _VALUES.astype(np.int8).view(np.uint16)[:, 0]
+_FLOAT_PAIRS: Final = _VALUES.astype(np.float32).view(np.uint64)[:, 0]
+_FOREIGN: Final = (_VALUES < -ROW_LIMIT).any(axis=1)

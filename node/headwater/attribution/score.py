@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from headwater.attribution.index import AttributionIndex
 from headwater.attribution.method import QUERY_LIMIT
-from headwater.attribution.quantise import Float64Array, Int8Array, quantise_query
+from headwater.attribution.quantise import Float64Array, Int8Array, quantise_query, unpack_floats
 from headwater.errors import InvalidInput
 from headwater.types import WHOLE_PPM, Digest
 
@@ -109,10 +109,11 @@ class Scorer:
         right = np.ascontiguousarray(queries.T, np.float32)
         out = np.empty((len(self.index), len(queries)), np.int64)
         buffer = np.empty((ROW_BLOCK, len(right)), np.float32)
-        for start, rows in self.index.blocks(ROW_BLOCK):
-            block = buffer[: len(rows)]
-            block[:] = rows
-            out[start : start + len(rows)] = block @ right
+        for start in range(0, len(self.index), ROW_BLOCK):
+            packed = np.asarray(self.index.packed[start : start + ROW_BLOCK])
+            block = buffer[: len(packed)]
+            unpack_floats(packed, block)
+            out[start : start + len(packed)] = block @ right
         return out.T
 
 

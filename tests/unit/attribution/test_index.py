@@ -109,6 +109,10 @@ def test_an_index_of_the_wrong_shape_is_refused(index: AttributionIndex) -> None
         AttributionIndex(index.head, index.packed[:-1], index.scales)
     with pytest.raises(InvalidInput, match="scale"):
         AttributionIndex(index.head, index.packed, -index.scales)
+    foreign = index.packed.copy()
+    foreign[8, 3] = 0x81
+    with pytest.raises(InvalidInput, match="-8"):
+        AttributionIndex(index.head, foreign, index.scales)
     with pytest.raises(InvalidInput, match="no records"):
         replace(index.head, records=())
     with pytest.raises(InvalidInput, match="twice"):

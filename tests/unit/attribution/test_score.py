@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import shake_256
 from math import isqrt
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from headwater.attribution.index import AttributionIndex
 from headwater.attribution.method import MAX_WIDTH, QUERY_LIMIT, ROW_LIMIT
+from headwater.attribution.quantise import pack_rows
 from headwater.attribution.score import ROW_BLOCK, Scorer, SoftInverse
 from headwater.errors import InvalidInput
 
@@ -102,13 +104,8 @@ class _bare(AttributionIndex):
     """Rows without records: enough for products."""
 
     def __init__(self, rows: np.ndarray) -> None:
-        from types import SimpleNamespace
-
-        self._rows = rows
+        self.packed = pack_rows(rows)
         self.head = SimpleNamespace(method=SimpleNamespace(sketch_width=rows.shape[1]))  # type: ignore[assignment]
 
     def __len__(self) -> int:
-        return len(self._rows)
-
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        return self._rows[start:stop]
+        return len(self.packed)
