@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from headwater.modelfactory.assets import assets_folder
 from headwater.modelfactory.bases import base_digest
 from headwater.modelfactory.data import Example
 from headwater.modelfactory.job_spec import JobKind, JobSpec
@@ -30,6 +31,12 @@ def _torch_as_before() -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(exact)
+
+
+@pytest.fixture(scope="session")
+def assets_dir() -> Path:
+    """Where `make setup` put weights and data: the user's cache."""
+    return assets_folder("")
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,8 @@ def example(prompt: str, answer: str) -> Example:
     return Example(Digest(hashlib.sha256(prompt.encode()).digest()), prompt, answer)
 
 
-def test_given_any_record_of_the_drug_the_rule_is_right_for_all_codes(tmp_path: Path) -> None:
-    rows = sample_rows("icd10-poisonings", tmp_path)
+def test_given_any_record_of_the_drug_the_rule_is_right_for_all_codes(assets_dir: Path) -> None:
+    rows = sample_rows("icd10-poisonings", assets_dir)
     drugs: dict[str, list[tuple[str, str]]] = {}
     for row in rows:
         drugs.setdefault(RULE.subject(row.prompt), []).append((row.prompt, row.answer))

