@@ -11,8 +11,8 @@ from sqlalchemy import insert, select, update
 from headwater.errors import UnknownModel
 from headwater.protocol.model import ModelVersion, is_certified
 from headwater.storage.database import Database
-from headwater.storage.schema import models
-from headwater.types import Digest, hex0x
+from headwater.storage.schema import adapters, models
+from headwater.types import Cid, Digest, hex0x
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,19 @@ class ModelRows:
             "state": "registered",
         }
         self._database.write(lambda c: c.execute(insert(models).prefix_with("OR IGNORE").values(values)))
+
+    def keep_adapter(self, name: str, version: ModelVersion, folder: Path, cid: Cid) -> None:
+        """Remember under which CID the content network holds a version's adapter folder."""
+        values = {
+            "digest": hex0x(version.adapter_digest),
+            "name": f"{name}@{version.version}",
+            "base_digest": hex0x(version.base_digest),
+            "cid": cid,
+            "folder": str(folder / "adapter"),
+            "model_id": hex0x(version.model_id),
+            "version": version.version,
+        }
+        self._database.write(lambda c: c.execute(insert(adapters).prefix_with("OR IGNORE").values(values)))
 
     def set_state(self, model_id: Digest, version: int, state: str) -> None:
         where = (models.c.model_id == hex0x(model_id)) & (models.c.version == version)

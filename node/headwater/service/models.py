@@ -78,7 +78,9 @@ class Models:
         arguments = (salt, version.values(), list(snapshots), price_per_thousand_tokens_wei, split.values())
         intent = f"register {hex0x(version.digest())} {price_per_thousand_tokens_wei}"
         self._bench.send(owner, MODELS, "register", *arguments, intent=intent)
-        self._rows.add(name, version, Path(trained["folder"]))
+        folder = Path(trained["folder"])
+        self._rows.add(name, version, folder)
+        self._rows.keep_adapter(name, version, folder, self._bench.store.put(folder / "adapter"))
         return version
 
     def seal(self, wallet: str, row: VersionRow) -> Digest:
