@@ -1,10 +1,11 @@
 """Which attribution methods this room can carry out, and the one it proposes.
 
 In: an `AttributionMethod` of the protocol. Out: the same, if every number in it can be honoured here, and the
-derived constants that several modules share. The default was chosen by measurement on the drug-safety task
-(SmolLM2-135M, 400 records, 60 own answers): the last 5 of 30 layers with damping 2 put the right contributor first in
-60 of 60, at half the cost of all layers. Gradients are float64 because float32 on another instruction set moved
-shares by up to 376 of the 400 ppm that a validator tolerates; float64 moved none, at 1.8 times the time of float32.
+derived constants that several modules share. The default was chosen on the drug-safety task (SmolLM2-135M, one
+training on 400 records, 60 own answers): the last 5 of 30 layers with damping 2 put the right contributor first in
+60 of 60, at half the cost of all layers. It was chosen and counted on the same 60, and several neighbours did as
+well. Gradients are float64 because float32 under AVX2 instead of AVX-512 moved shares by up to 376 ppm (60
+answers), of the 400 that a validator tolerates; float64 moved none (30 answers), at about 1.8 times the time.
 """
 
 from __future__ import annotations
