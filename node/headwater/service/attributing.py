@@ -30,8 +30,8 @@ from headwater.service.workbench import Workbench
 from headwater.types import Digest, Ppm
 
 IDLE_SECONDS: Final = 2.0
-OPEN_VERSIONS: Final = 3
-"""Versions whose gradient model is kept open; each holds the base in float32."""
+OPEN_VERSIONS: Final = 2
+"""Versions whose gradient model is kept open; each holds the base in the method's gradient type."""
 MAX_QUOTATIONS: Final = 16
 
 
