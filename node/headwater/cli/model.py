@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import typer
@@ -17,6 +19,7 @@ from headwater.types import Wei, digest, hex0x
 
 app = typer.Typer(help="Models: from a sealed snapshot to a version that serves.", no_args_is_help=True)
 
+SAY_EVERY_SECONDS: Final = 5.0
 LABELS: Final = {
     Contender.BASE: "base",
     Contender.BASE_RETRIEVAL: "base + retrieval",
@@ -43,7 +46,7 @@ def train(
         "changes": _changes(set_),
         "data_split": data_split,
     }
-    result = node_client(session).run_job("train", request, lambda event: session.say(_line(event)))
+    result = node_client(session).run_job("train", request, Progress(session.say))
     outcome = result["outcome"]
     data = {k: result[k] for k in ("job_id", "recipe_digest", "outcome", "index", "tokens_per_second", "machine")}
     data["train_seconds"] = round(result["wall_ms"] / 1000, 1)
@@ -63,7 +66,7 @@ def evaluate(
 ) -> Shown:
     """Ask the held-out records of the tuned model and of every control, with 95 % intervals."""
     request = {"train_job": train_job, "limit": limit}
-    result = node_client(session).run_job("evaluate", request, lambda event: session.say(_line(event)))
+    result = node_client(session).run_job("evaluate", request, Progress(session.say))
     report = EvaluationReport.from_json(result["report"])
     rows = [
         (
@@ -199,12 +202,35 @@ def _changes(pairs: list[str]) -> dict[str, int]:
     return out
 
 
-def _line(event: Any) -> str:
-    metrics = event.get("metrics")
-    if metrics:
-        return "  " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in metrics.items())
-    rest = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in event.items() if k != "stage")
-    return f"  {event.get('stage', 'job')}{': ' + rest if rest else ''}"
+class Progress:
+    """Says at most every few seconds how far a job is; stages and the last step are always said."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._last = -SAY_EVERY_SECONDS
+
+    def __call__(self, event: Any) -> None:
+        metrics = event.get("metrics")
+        if metrics is None:
+            rest = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in event.items() if k != "stage")
+            self._say(f"  {event.get('stage', 'job')}{': ' + rest if rest else ''}")
+            return
+        is_end = metrics.get("step") == metrics.get("steps") or metrics.get("records_done") == metrics.get("records")
+        if metrics and (is_end or time.monotonic() - self._last >= SAY_EVERY_SECONDS):
+            self._last = time.monotonic()
+            self._say(f"  {_metrics_in_words(metrics)}")
+
+
+def _metrics_in_words(metrics: dict[str, int]) -> str:
+    if "loss_micronats" in metrics:
+        left = metrics.get("left_ms", 0) // 1000
+        return (
+            f"step {metrics['step']} of {metrics['steps']}: loss {metrics['loss_micronats'] / 1e6:.3f}, "
+            f"{metrics['tokens_per_second']} tokens/s, {left // 60} min {left % 60:02d} s left"
+        )
+    if "records_done" in metrics:
+        return f"{metrics['records_done']} of {metrics['records']} records"
+    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in metrics.items())
 
 
 def _percent(ppm: int) -> str:
