@@ -1,17 +1,9 @@
-"""The story with a stranger's data, and again with kills: the same command ends in the same balances.
+"""The story with a stranger's data, on the real 135M base in its smallest training.
 
-Both use the real 135M base in its smallest training; they test mechanics, and no score is looked at.
+It tests mechanics; no score is looked at.
 """
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -81,48 +73,3 @@ def test_a_strangers_two_column_csv_goes_from_contribution_to_claim(tmp_path: Pa
             who = "Staking" if account == run("divided", "epoch", "show", "1")["validators_payee"] else account
             assert run("claim", "payout", "claim", who, "--wallet", "operator")["claimed_wei"] == wei
         assert sum(map(int, owed.values())) == int(proposed["price_total_wei"])
-
-
-def demo(home: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "headwater", "demo", "--quick", "--seed", "kills", "--home", str(home), "--json"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def told(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    out, err = process.communicate(timeout=1_500)
-    assert process.returncode == 0, err.decode()[-3_000:]
-    story: dict[str, Any] = json.loads(out)
-    return story
-
-
-def kill_node_when(home: Path, done: str, process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL the node as soon as the demo's journal holds a command that starts with `done`."""
-    journal = home / "demo.json"
-    while process.poll() is None:
-        if journal.exists() and any(k.startswith(done) for k in json.loads(journal.read_bytes())["done"]):
-            os.kill(int((home / "run" / "node.lock").read_text()), signal.SIGKILL)
-            return
-        time.sleep(0.02)
-
-
-def drain(process: subprocess.Popen[bytes]) -> int:
-    reader = threading.Thread(target=process.communicate)
-    reader.start()
-    reader.join(1_500)
-    return process.wait()
-
-
-def test_a_node_killed_twice_ends_in_the_same_balances_as_an_undisturbed_one(tmp_path: Path) -> None:
-    """Once after a contribution was acknowledged, once in the middle of the epoch; then the same command again."""
-    calm = told(demo(tmp_path / "calm"))
-    home = tmp_path / "killed"
-    for place in ("datanet contribute", "epoch propose"):
-        process = demo(home)
-        killer = threading.Thread(target=kill_node_when, args=(home, place, process))
-        killer.start()
-        assert drain(process) != 0
-        killer.join()
-    again = told(demo(home))
-    assert again["payouts"] == calm["payouts"]
-    assert again["epoch"] == calm["epoch"]
-    assert again["conservation_ok"] and again["verified"]
