@@ -16,12 +16,12 @@ from headwater.types import Digest
 
 
 def normalised(text: str) -> str:
-    """Unicode's compatibility caseless form (D146, composed), white space folded; its own normal form.
+    """Compatibility form, case folded, white space folded; its own normal form.
 
-    Folded twice, because folding case leaves decomposed letters behind, and composing them brings new ones to fold.
+    Composed again at the end: folding case leaves decomposed letters behind.
     """
-    once = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", text).casefold())
-    return " ".join(unicodedata.normalize("NFKC", once.casefold()).split())
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def content_key(record: Record) -> Digest:

@@ -29,8 +29,9 @@ words = st.lists(st.text("abcxyzäöß0129.", min_size=1, max_size=6), min_size=
         ("Straße", "STRASSE"),
         ("é", "e\u0301"),
         ("½ dose", "1⁄2 dose"),
+        ("㎒", "mhz"),
     ],
-    ids=["case", "space", "ligature", "full width", "sharp s", "accent", "fraction"],
+    ids=["case", "space", "ligature", "full width", "sharp s", "accent", "fraction", "unit"],
 )
 def test_what_reads_alike_is_alike(one: str, other: str) -> None:
     assert normalised(one) == normalised(other)

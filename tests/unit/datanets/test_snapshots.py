@@ -82,6 +82,8 @@ def test_one_commitment_has_one_place_though_its_owner_repeats_it() -> None:
     for batches in ((repeated,), (ALICE, again)):
         found = manifest(batches)
         assert [e.commitment for e in found.entries] == names(ALICE)
+        assert {e.contribution_id for e in found.entries} == {ALICE.contribution_id}
+        assert snapshot_of(found).record_count == 3
         assert set(found.duplicates) <= set(names(ALICE))
 
 

@@ -238,6 +238,26 @@ def test_lies_break_the_link_that_they_are_about() -> None:
     assert {link: broken(data) for link, data in lies.items()} == {link: link for link in lies}
 
 
+def signed_otherwise(receipt: dict[str, Any], sketch_width: int) -> bytes:
+    """What a provider signed wrongly from the start, all of it consistent with itself but for one thing."""
+    assert FULL.disclosed is not None
+    method = replace(FULL.method, sketch_width=sketch_width)
+    changed = replace(FULL.signed.receipt, **receipt)
+    body = replace(FULL.signed.body, receipt_digest=changed.digest(), method_id=method.digest())
+    return written(replace(FULL, signed=examples.signed_receipt(changed, body), method=method, place=None))
+
+
+def test_a_sketch_of_another_width_than_its_methods_is_found() -> None:
+    assert broken(signed_otherwise({}, sketch_width=17)) == "sketch"
+
+
+def test_a_seed_that_the_request_does_not_give_is_found() -> None:
+    """The provider could have answered until its own records led."""
+    assert (
+        broken(signed_otherwise({"seed": examples.word("chosen")}, examples.METHOD.sketch_width)) == "sampling seed"
+    )
+
+
 def test_a_row_may_neither_be_left_out_nor_borrowed_from_another_place() -> None:
     assert broken(written(replace(FULL, rows=FULL.rows[:-1]))) == "index rows"
     assert broken(written(replace(FULL, rows=()))) == "index rows"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headwater.errors import BadSignature, NotEnoughCredit, Refused, VerificationFailed
@@ -90,6 +90,8 @@ def test_members_that_change_places_do_not_keep_the_signature() -> None:
 
 
 @given(st.integers(0, 2_000), st.integers(0, 2_000), st.integers(0, 4_000))
+@example(600, 401, 1_000)
+@example(600, 400, 1_000)
 def test_credit_is_enough_exactly_up_to_the_allocation(cumulative: int, worst: int, allocated: int) -> None:
     terms, known = replace(LANE, allocated_wei=Wei(allocated)), replace(KNOWN, cumulative_wei=Wei(cumulative))
     missing = cumulative + worst - allocated
