@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from headwater.chain.deployment_plan import DEVNET
 from headwater.content.cid import cid_of_digest
 from headwater.errors import NotFound, Refused, TransactionReverted, VerificationFailed
 from headwater.protocol.attribution import AttributionBody, OwnerShare, share_order
@@ -40,7 +41,7 @@ from headwater.validator.duties import check_bundle
 from headwater.validator.verdicts import strikes_of, verdict_of
 
 _numbers = count()
-WINDOW, MINIMUM, TIMEOUT = 120, 60, 30
+WINDOW, MINIMUM, TIMEOUT = DEVNET.window_seconds, DEVNET.minimum_epoch_seconds, DEVNET.attempt_timeout_seconds
 ROLES = {"contributor", "model_owner", "datanet_owner", "provider", "validators", "protocol", "refund"}
 
 
