@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
+from transformers.utils.logging import disable_progress_bar
 
 from headwater.attribution.checkpoint import LoraCheckpoint, layer_of, split_name
 from headwater.attribution.method import require_supported
@@ -214,6 +215,7 @@ def open_module(folder: Path) -> Any:
     """
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise MissingContent(f"{folder} is not a prepared base", "prepare the base with `headwater assets install`")
+    disable_progress_bar()  # it writes to the terminal of whoever started us
     try:
         module, info = transformers.AutoModelForCausalLM.from_pretrained(
             folder,

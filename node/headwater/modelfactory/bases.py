@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import torch
 import transformers
+from transformers.utils.logging import disable_progress_bar
 
 from headwater.errors import InvalidInput, MissingContent, NotFound, VerificationFailed
 from headwater.modelfactory.assets import SMOLLM2, Asset, Progress, locate
@@ -101,6 +102,7 @@ def open_base(folder: Path, compute_type: ComputeType, device: str = "cpu", max_
         if not (folder / needed).is_file():
             raise MissingContent(f"{folder} holds no {needed}", "prepare the base with `headwater assets install`")
     refuse_pickle(folder)
+    disable_progress_bar()  # it writes to the terminal of whoever started us
     attention = "eager" if 0 < max_tokens <= EAGER_TOKENS else "sdpa"
     try:
         module, info = transformers.AutoModelForCausalLM.from_pretrained(
@@ -146,6 +148,7 @@ def _prepare(entry: Base, folder: Path, gguf: Path) -> None:
 
 def _convert(gguf: Path, target: Path) -> None:
     """Dequantise to float32. The pad token is set apart from the end token, and no chat template is kept."""
+    disable_progress_bar()
     module = transformers.AutoModelForCausalLM.from_pretrained(
         gguf.parent,
         gguf_file=gguf.name,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import tokenizers
 import torch
 import transformers
+from transformers.utils.logging import disable_progress_bar
 
 from headwater.errors import InvalidInput, MissingContent
 from headwater.modelfactory.assets import MINILM, locate
@@ -41,6 +42,7 @@ class SentenceEmbedder:
         for needed in ("config.json", "model.safetensors", "tokenizer.json"):
             if not (folder / needed).is_file():
                 raise MissingContent(f"{folder} holds no {needed}", "run `headwater assets install`")
+        disable_progress_bar()  # it writes to the terminal of whoever started us
         try:
             module = transformers.BertModel.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, local_files_only=True

@@ -22,6 +22,7 @@ LinearShapes: TypeAlias = Mapping[str, tuple[int, int]]
 ALL_LINEAR: Final = ("down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj")
 MAX_LEARNING_RATE_PPB: Final = 100_000_000
 """0.1: AdamW moves every weight by about the learning rate a step, so more than this only destroys."""
+FIRST_CHECKPOINT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         Preset("standard", "a few hundred short records whose answers must be composed", epochs=4),
         Preset("thorough", "long or varied answers, or less than 200 records", epochs=8, rank=16, alpha=32),
         Preset("slice", "thirty steps: something real to serve, not good", epochs=1, training_records=240),
-        Preset("smoke", "mechanics only; its scores mean nothing", epochs=1, training_records=48, warmup_steps=2),
+        Preset("smoke", "mechanics only; its scores mean nothing", epochs=1, training_records=48, warmup_steps=2, batch_size=4),
     )
 }
 
@@ -112,8 +113,12 @@ def total_steps(recipe: Recipe, records: int) -> int:
 
 
 def checkpoint_step(recipe: Recipe, steps: int) -> int:
-    """After how many completed steps the attribution checkpoint is kept: 1 to `steps`."""
-    return max(1, steps * recipe.checkpoint_ppm // WHOLE_PPM)
+    """After how many completed steps the attribution checkpoint is kept: 2 to `steps`.
+
+    Never after the first: LoRA's B starts at zero, so A has had no gradient by then and Adam's second moment of A is
+    zero, by which attribution divides.
+    """
+    return max(FIRST_CHECKPOINT, steps * recipe.checkpoint_ppm // WHOLE_PPM)
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -141,6 +146,8 @@ def _schedule_faults(recipe: Recipe, steps: int, records: int) -> list[str]:
     faults = []
     if recipe.batch_size > records:
         faults.append(f"a batch of {recipe.batch_size} is more than the {records} records")
+    if steps < FIRST_CHECKPOINT:
+        faults.append("one step leaves no place for the attribution checkpoint")
     if recipe.warmup_steps >= steps:
         faults.append(f"{recipe.warmup_steps} warm-up steps leave nothing of {steps} steps")
     if recipe.learning_rate_ppb > MAX_LEARNING_RATE_PPB:
