@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,6 @@ from headwater.modelfactory.job_spec import (
     REPORT_FILE,
     RESULT_FILE,
     TRAIN_FILE,
-    EvaluationPlan,
     JobSpec,
 )
 from headwater.modelfactory.lora import LoraAdapter, attach_adapter
@@ -39,12 +39,27 @@ from headwater.protocol.canonical import canonical_json
 from headwater.protocol.chat import Message, render_prompt, render_question
 from headwater.protocol.evaluation import Contender, EvaluationReport
 from headwater.storage.files import write_durably
-from headwater.types import hex0x
+from headwater.types import Digest, hex0x
 
 Done = Callable[[int, int], None]
 
 ANSWER_MARGIN: Final = 8
 """Tokens that an answer may be longer than the longest training answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A base with an adapter on it, in the recipe's compute type."""
+
+    module: Any
+    adapter: LoraAdapter
+    tokenizer: Tokenizer
+    adapter_digest: Digest
+
+
+def longest_answer(tokenizer: Tokenizer, train: Sequence[Example]) -> int:
+    """How many tokens an answer may have: the longest training answer and a margin."""
+    return max(len(tokenizer.encode(e.answer)) for e in train) + ANSWER_MARGIN
 
 
 class Contest:
@@ -65,8 +80,7 @@ class Contest:
         self._module, self._adapter, self._tokenizer = module, adapter, tokenizer
         self._embedder, self._train, self._held_out = embedder, train, held_out
         self._rules = rules
-        longest = max(len(tokenizer.encode(e.answer)) for e in train)
-        self._max_new_tokens = longest + ANSWER_MARGIN
+        self._max_new_tokens = longest_answer(tokenizer, train)
 
     def run(
         self, retrieved: int, progress: Progress = lambda line: None, done: Done = lambda count, total: None
@@ -140,7 +154,9 @@ def run_evaluation(folder: Path, spec: JobSpec, progress: Progress = print) -> E
         raise InvalidInput("the job has no evaluation plan", "prepare it as an evaluation")
     train, held_out = read_examples(folder / TRAIN_FILE), read_examples(folder / HELD_OUT_FILE)
     train = train[: used_records(spec.recipe, len(train))]
-    contest, adapter_digest = _open_contest(spec, plan, train, held_out)
+    tuned = open_tuned(spec, Path(plan.adapter_folder))
+    embedder = SentenceEmbedder.from_folder(Path(plan.embedder_folder))
+    contest = Contest(tuned.module, tuned.adapter, tuned.tokenizer, embedder, train, held_out)
     start, cpu_start = time.monotonic(), time.process_time()
     with (folder / METRICS_FILE).open("wb", buffering=0) as metrics:
 
@@ -148,7 +164,7 @@ def run_evaluation(folder: Path, spec: JobSpec, progress: Progress = print) -> E
             metrics.write(canonical_json({"step": count, "steps": total}) + b"\n")
 
         answers = contest.run(plan.retrieved, progress, done)
-    report = build_report(spec.recipe, adapter_digest, plan, held_out, answers)
+    report = build_report(spec.recipe, tuned.adapter_digest, plan, held_out, answers)
     for line in describe_report(report, answers, train, held_out):
         progress(line)
     cpu = time.process_time() - cpu_start
@@ -159,21 +175,18 @@ def run_evaluation(folder: Path, spec: JobSpec, progress: Progress = print) -> E
     return report
 
 
-def _open_contest(
-    spec: JobSpec, plan: EvaluationPlan, train: Sequence[Example], held_out: Sequence[Example]
-) -> tuple[Contest, Any]:
+def open_tuned(spec: JobSpec, adapter_folder: Path) -> Tuned:
+    """The recipe's base with an adapter. Raises VerificationFailed for another base's adapter, BadAdapter."""
     machine = detect_machine(spec.device, spec.threads)
     make_repeatable(machine)
     recipe = spec.recipe
-    manifest, tensors = read_adapter(Path(plan.adapter_folder))
+    manifest, tensors = read_adapter(adapter_folder)
     if manifest.base_digest != recipe.base_digest:
         raise VerificationFailed("the adapter was trained on another base", "evaluate it with its own recipe")
     module = open_checked_base(spec, machine)
     adapter = attach_adapter(module, manifest.rank, manifest.alpha, manifest.target_modules, recipe.seed)
     adapter.load(tensors)
-    tokenizer = Tokenizer.from_folder(Path(spec.base_folder))
-    embedder = SentenceEmbedder.from_folder(Path(plan.embedder_folder))
-    return Contest(module, adapter, tokenizer, embedder, train, held_out), manifest.digest()
+    return Tuned(module, adapter, Tokenizer.from_folder(Path(spec.base_folder)), manifest.digest())
 
 
 def _named(answers: Mapping[Contender, Sequence[str]]) -> dict[str, list[str]]:

@@ -47,7 +47,14 @@ PRESETS: Final[Mapping[str, Preset]] = {
         Preset("standard", "a few hundred short records whose answers must be composed", epochs=4),
         Preset("thorough", "long or varied answers, or less than 200 records", epochs=8, rank=16, alpha=32),
         Preset("slice", "thirty steps: something real to serve, not good", epochs=1, training_records=240),
-        Preset("smoke", "mechanics only; its scores mean nothing", epochs=1, training_records=48, warmup_steps=2, batch_size=4),
+        Preset(
+            "smoke",
+            "mechanics only; its scores mean nothing",
+            epochs=1,
+            training_records=48,
+            warmup_steps=2,
+            batch_size=4,
+        ),
     )
 }
 

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-import transformers
 
 from headwater.errors import BadAdapter, InvalidInput, VerificationFailed
 from headwater.modelfactory import job_spec as files
@@ -18,15 +16,13 @@ from headwater.modelfactory.controls import RuleControl
 from headwater.modelfactory.data import Example
 from headwater.modelfactory.embeddings import SentenceEmbedder
 from headwater.modelfactory.evaluate import Contest, run_evaluation
-from headwater.modelfactory.job_spec import EvaluationPlan, JobKind, JobSpec
+from headwater.modelfactory.job_spec import JobSpec
 from headwater.modelfactory.jobs import prepare_job
 from headwater.modelfactory.lora import attach_adapter
 from headwater.modelfactory.recipe import ALL_LINEAR
 from headwater.modelfactory.tokenizer import Tokenizer
-from headwater.modelfactory.trainer import run_training
 from headwater.protocol.evaluation import Contender, EvaluationReport
 from headwater.protocol.recipe import ComputeType, Recipe
-from headwater.testing.tiny import tiny_tokenizer
 from headwater.types import Digest
 
 
@@ -43,25 +39,6 @@ class Echo:
 
     def answer(self, prompt: str, nearest_answer: str) -> str:
         return nearest_answer.upper()
-
-
-@pytest.fixture(scope="module")
-def embedder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random sentence model of one layer."""
-    folder = tmp_path_factory.mktemp("embedder")
-    tokenizer = tiny_tokenizer()
-    config = transformers.BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=256,
-    )
-    torch.manual_seed(0)
-    transformers.BertModel(config).save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(tokenizer.to_str())
-    return folder
 
 
 def contest(
@@ -104,25 +81,6 @@ def test_without_a_rule_the_rule_is_absent_and_said_so(
 def test_nothing_to_ask_is_refused(base_folder: Path, embedder_folder: Path, examples: tuple[Example, ...]) -> None:
     with pytest.raises(InvalidInput, match="nothing to evaluate"):
         contest(base_folder, embedder_folder, examples[:20], ())
-
-
-@pytest.fixture
-def evaluation(
-    tmp_path: Path, embedder_folder: Path, train_spec: JobSpec, examples: tuple[Example, ...]
-) -> tuple[Path, JobSpec]:
-    """A trained adapter and a prepared evaluation of it on four records."""
-    prepare_job(tmp_path / "train", train_spec, examples[:20])
-    run_training(tmp_path / "train", train_spec, lambda line: None)
-    plan = EvaluationPlan(
-        adapter_folder=str(tmp_path / "train" / files.ADAPTER_FOLDER),
-        embedder_folder=str(embedder_folder),
-        held_out_count=9,
-        retrieved=2,
-        unused_snapshot_ids=(),
-    )
-    spec = replace(train_spec, kind=JobKind.EVALUATE, evaluation=plan)
-    prepare_job(tmp_path / "evaluate", spec, examples[:20], examples[20:])
-    return tmp_path / "evaluate", spec
 
 
 def test_an_evaluation_job_leaves_report_and_answers(evaluation: tuple[Path, JobSpec]) -> None:
