@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from headwater.cli.demo_data import LICENSE, Slice, slices
+from headwater.cli.demo_money import settle
 from headwater.cli.demo_proofs import prove
 from headwater.cli.demo_stage import Stage
 from headwater.cli.demo_story_types import Story
-from headwater.cli.home import in_credits
 
 ROLES: Final = (
     "operator",
@@ -27,6 +27,7 @@ ROLES: Final = (
 )
 FUNDED: Final = ("datanet-owner", "model-owner", "provider", "validator", "user")
 MAIN: Final = "headwater/drug-safety"
+SHOWN_RECORDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def tell(stage: Stage, plan: Plan) -> Story:
     story.records = sum(len(part.rows) for part in data[0].parts)
     deployed = [_model(stage, plan, s, snapshot, story) for s, snapshot in zip(data, snapshots, strict=True)]
     lane_id = _ask(stage, deployed, story)
-    _settle(stage, lane_id, data, story)
+    settle(stage, lane_id, data, story)
     prove(stage, story)
     if plan.counterfactual:
         from headwater.cli.demo_counterfactual import retrain_without
@@ -81,6 +82,9 @@ def _people(stage: Stage, data: Sequence[Slice]) -> None:
     contributors = [part.wallet for s in data for part in s.parts]
     stage.run("Encrypted keystores for everybody", "wallet", "new", *ROLES, *contributors)
     stage.start_node()
+    deployed = stage.run("The node deployed the contracts of a chain that had none", "contracts", "addresses")
+    for name, address in sorted(deployed["addresses"].items()):
+        stage.say(f"  {name:<20}{address}")
     stage.run("The operator's faucet funds every sender", "wallet", "fund", *FUNDED, *contributors)
     stage.run("A provider bonds credits and registers the key that signs receipts", "provider", "register")
     stage.run("A validator does the same for verdicts", "validator", "register", "--stake", "200")
@@ -182,6 +186,9 @@ def _attributions(stage: Stage, story: Story) -> None:
             "Records, owners, base part, and what BM25 would have said", "receipt", "show", answer["receipt_id"]
         )
         answer["shares"] = told["shares"]
+        stage.say(f"  asked: {answer['prompt']}\n  answered: {answer['answer']}")
+        for row in told["rows"][:SHOWN_RECORDS]:
+            stage.say(f"    {row['owner']}: {row['record']}")
         for owner in told["owners"]:
             stage.say(f"  {owner['ppm'] / 10_000:5.1f} %  {owner['name']}")
         stage.say(f"  {told['base_ppm'] / 10_000:5.1f} %  the base model (under the noise floor)")
@@ -194,68 +201,6 @@ def _attributions(stage: Stage, story: Story) -> None:
         )
     story.top_contributor_right = bool(right) and all(right)
     story.bm25_top_right = bool(bm25_right) and all(bm25_right)
-
-
-def _settle(stage: Stage, lane_id: str, data: Sequence[Slice], story: Story) -> None:
-    stage.chapter("8. An epoch, its verification, and money")
-    stage.run("The provider redeems its last voucher", "lane", "redeem", lane_id)
-    proposed = stage.run("The validator in turn freezes what is due", "epoch", "propose")
-    stage.run("The block after the proposal fixes the draw", "epoch", "seal")
-    checked = stage.run("The validator re-executes every drawn attribution, and signs", "validator", "run", "--once")
-    committed = stage.run("The quorum's signature goes on chain", "epoch", "commit")
-    window = committed["final_at"] - committed["committed_at"]
-    stage.say(f"\nThe challenge window lasts {window} seconds. On this devnet the clock is advanced through it.")
-    stage.run("(a production chain would wait)", "chain", "advance", str(window))
-    story.epoch = {
-        "id": committed["epoch_id"],
-        "root": committed["payout_root"],
-        "digest": committed["digest"],
-        "total_wei": committed["payout_total_wei"],
-    }
-    story.checks["no attribution was struck"] = checked["strikes"] == 0
-    divided = stage.run("How every price was divided", "epoch", "show", str(committed["epoch_id"]))
-    _claims(stage, divided, story)
-    story.conservation_ok = (
-        sum(int(p["wei"]) for p in divided["parts"])
-        == int(proposed["price_total_wei"])
-        == int(divided["payout_total_wei"])
-    )
-    story.checks["prices equal all their parts, to the wei"] = story.conservation_ok
-    _table(stage, data, divided, story)
-
-
-def _claims(stage: Stage, divided: dict[str, Any], story: Story) -> None:
-    moved = {}
-    for account in sorted(divided["payouts"]):
-        who = "Staking" if account == divided["validators_payee"] else account
-        claimed = stage.run(
-            "Anybody may claim for anybody; the money goes to the account",
-            "payout",
-            "claim",
-            who,
-            "--wallet",
-            "operator",
-        )
-        moved[account] = claimed["claimed_wei"]
-    stage.run("The validator takes its part of the fees", "payout", "withdraw-credit", "validator")
-    story.payouts = [{"account": p["account"], "role": p["role"], "wei": p["wei"]} for p in divided["parts"]]
-    story.checks["everything owed was claimed"] = moved == divided["payouts"]
-
-
-def _table(stage: Stage, data: Sequence[Slice], divided: dict[str, Any], story: Story) -> None:
-    """Contributor, records, influence, earned, claimed."""
-    earned = {p["account"]: int(p["wei"]) for p in divided["parts"] if p["role"] == "contributor"}
-    shares: dict[str, int] = {}
-    for answer in story.answers:
-        for account, ppm in answer["shares"]["owners"].items():
-            shares[account] = shares.get(account, 0) + ppm
-    stage.say(f"\n  {'contributor':<24}{'records':>8}{'influence':>11}{'earned':>24}{'claimed':>24}")
-    accounts = {w["name"]: w["address"] for w in stage.invoke("wallet", "list")[1]["wallets"]}
-    for part in (p for s in data for p in s.parts):
-        account = accounts[part.wallet]
-        influence = shares.get(account, 0) / len(story.answers) / 10_000
-        won = in_credits(earned.get(account, 0))
-        stage.say(f"  {part.wallet:<24}{len(part.rows):>8}{influence:>10.1f}%{won:>24}{won:>24}")
 
 
 def _scores(evaluated: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from headwater.cli.home import ask_password, credits_to_wei, in_credits, workbench
+from headwater.cli.home import account, ask_password, credits_to_wei, in_credits, workbench
 from headwater.cli.session import Session, Shown, command, table
 from headwater.service.accounts import Accounts
 from headwater.signing.entropy import entropy_for
@@ -41,6 +41,23 @@ def list_wallets(session: Session) -> Shown:
     return Shown(
         {"wallets": rows}, table=table("Wallets", ("name", "address"), [(w.name, w.address) for w in wallets])
     )
+
+
+@command(app, "balance")
+def balance(
+    session: Session, names: Annotated[list[str] | None, typer.Argument(help="Wallets or addresses; all.")] = None
+) -> Shown:
+    """Show native coin and credits, from the chain."""
+    with workbench(session) as bench:
+        accounts = Accounts(bench)
+        asked = names or [w.name for w in _keystore(session).list()]
+        found = [(name, accounts.balance(account(bench, name))) for name in asked]
+    data = [
+        {"name": n, "address": b.account, "native_wei": str(b.native_wei), "credit_wei": str(b.credit_wei)}
+        for n, b in found
+    ]
+    rows = [(n, b.account, in_credits(b.native_wei), in_credits(b.credit_wei)) for n, b in found]
+    return Shown({"balances": data}, table=table("Balances", ("name", "address", "native", "credits"), rows))
 
 
 @command(app, "import")
