@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -16,7 +17,7 @@ from headwater.api.intake import IntakeApi
 from headwater.api.jobs import JobsApi
 from headwater.api.pages import Pages
 from headwater.api.receipts import ReceiptsApi
-from headwater.errors import PortInUse
+from headwater.errors import HeadwaterError, PortInUse, Unavailable
 from headwater.service.node import Node
 from headwater.service.receipt_rows import ReceiptRows
 
@@ -59,8 +60,11 @@ def _status(node: Node) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    """Listen until the context ends, finishing streams; yields the URL. Raises PortInUse."""
+async def serving(app: web.Application, host: str, port: int, setting: str) -> AsyncIterator[str]:
+    """Listen until the context ends, finishing streams; yields the URL. `setting`: what chooses the port.
+
+    Raises PortInUse, or Unavailable if the address is not this machine's.
+    """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=10)
     await runner.setup()
     try:
@@ -68,9 +72,18 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[s
         try:
             await site.start()
         except OSError as error:
-            raise PortInUse(
-                f"cannot listen on {host}:{port}: {error.strerror}", "stop what listens there, or choose another port"
-            ) from None
+            raise _cannot_listen(error, host, port, setting) from None
         yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+def _cannot_listen(error: OSError, host: str, port: int, setting: str) -> HeadwaterError:
+    if error.errno == errno.EADDRINUSE:
+        variable = f"HEADWATER_{setting.upper()}"
+        return PortInUse(
+            f"port {port} on {host} is in use",
+            f"stop the program that listens there, or set {variable} ({setting} in headwater.toml)",
+            port=port,
+        )
+    return Unavailable(f"cannot listen on {host}:{port}: {error.strerror}", "use 127.0.0.1 and a port above 1023")

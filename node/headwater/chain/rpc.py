@@ -221,7 +221,7 @@ def _cannot_listen(error: OSError, host: str, port: int) -> HeadwaterError:
     if error.errno == errno.EADDRINUSE:
         return PortInUse(
             f"port {port} on {host} is in use",
-            "stop the program that listens there, or choose another with --rpc-port",
+            "stop the program that listens there, or set HEADWATER_RPC_PORT (rpc_port in headwater.toml)",
             port=port,
         )
     return Unavailable(f"cannot listen on {host}:{port}: {error.strerror}", "use 127.0.0.1 and a port above 1023")

@@ -42,7 +42,7 @@ async def _run(session: Session, lane: str, provider_url: str) -> None:
         catalogue = VersionCatalogue(bench, lambda: listing.get("/v1/models")["data"])
         paying = Paying(bench, digest(lane), catalogue)
         app = Proxy(paying, provider_url, session.config.host).app()
-        async with serving(app, session.config.host, session.config.proxy_port) as url:
+        async with serving(app, session.config.host, session.config.proxy_port, "proxy_port") as url:
             session.say(f"OpenAI base URL: {url}/v1 (paid over lane {lane})")
             session.say("ready")
             await stop.wait()

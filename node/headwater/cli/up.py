@@ -11,7 +11,8 @@ import typer
 from headwater.api.app import build_app, serving
 from headwater.cli.home import ask_password
 from headwater.cli.session import Session, Shown, command
-from headwater.service.node import DEFAULT_BASE, running_node
+from headwater.config import DEFAULT_BASE
+from headwater.service.node import running_node
 
 
 def attach(app: typer.Typer) -> None:
@@ -36,7 +37,7 @@ async def _run(session: Session, password: str, base: str) -> None:
         loop.add_signal_handler(number, stop.set)
     async with (
         running_node(session.config, password, session.say, base) as node,
-        serving(build_app(node), session.config.host, session.config.api_port) as url,
+        serving(build_app(node), session.config.host, session.config.api_port, "api_port") as url,
     ):
         session.say(f"API and pages: {url}")
         session.say(f"OpenAI base URL: {url}/v1")

@@ -286,7 +286,7 @@ async def test_a_port_in_use_is_named(embedded: EmbeddedChain) -> None:
     second = RpcServer(embedded, port=first.port)
     with pytest.raises(PortInUse, match=f"port {first.port} on 127.0.0.1 is in use") as error:
         await second.start()
-    assert "--rpc-port" in error.value.next_step
+    assert "HEADWATER_RPC_PORT" in error.value.next_step
     await second.stop()
     await first.stop()
     await second.start()  # and it is free again
