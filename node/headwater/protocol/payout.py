@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from headwater.protocol.codec import Account, Document, Uint32, Uint64, WeiAmount
+from headwater.protocol.codec import Account, Bytes32, Document, Uint32, Uint64, WeiAmount
 from headwater.protocol.epoch import Epoch
 from headwater.protocol.shares import Part
 from headwater.protocol.sumtree import PayoutTree, SumNode
-from headwater.types import Address, Wei
+from headwater.types import Address, Digest, Wei
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,17 @@ class Claim(Document):
 
     epoch: Epoch
     committed_at: Uint64
+    signers_digest: Bytes32
+    """keccak over who voted, as the ring entry binds it."""
     account: Account
     cumulative: WeiAmount
     index: Uint32
     proof: tuple[SumNode, ...]
+
+    def values(self) -> tuple[Any, ...]:
+        """The arguments of `AttributionLedger.claim`, in its order."""
+        committed = (self.epoch.values(), self.committed_at, self.signers_digest)
+        return (committed, self.account, self.cumulative, self.index, [(n.hash, n.sum) for n in self.proof])
 
 
 def accumulate(previous: Mapping[Address, Wei], parts: Iterable[Part]) -> dict[Address, Wei]:
@@ -46,8 +54,14 @@ def accumulate(previous: Mapping[Address, Wei], parts: Iterable[Part]) -> dict[A
     return out
 
 
-def claim_for(tree: PayoutTree, epoch: Epoch, committed_at: int, account: Address) -> Claim:
+def claim_for(tree: PayoutTree, epoch: Epoch, committed_at: int, signers_digest: Digest, account: Address) -> Claim:
     """Raises NotFound if the account has no payout."""
     return Claim(
-        epoch, committed_at, account, tree.cumulative_of(account), tree.index_of(account), tree.proof(account)
+        epoch=epoch,
+        committed_at=committed_at,
+        signers_digest=signers_digest,
+        account=account,
+        cumulative=tree.cumulative_of(account),
+        index=tree.index_of(account),
+        proof=tree.proof(account),
     )

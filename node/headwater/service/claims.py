@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from headwater.errors import Refused
 from headwater.protocol.payout import Claim, claim_for
@@ -55,7 +54,7 @@ class Claims:
         if account == self._bench.contract_address("Staking"):
             self._distribute(wallet, committed, claim, intent)
         else:
-            self._bench.send(wallet, LEDGER, "claim", *_arguments(committed, claim), intent=intent)
+            self._bench.send(wallet, LEDGER, "claim", *claim.values(), intent=intent)
         return Wei(self._claimed(account) - before)
 
     def withdraw_validator_credit(self, wallet: str, account: Address) -> Wei:
@@ -71,7 +70,7 @@ class Claims:
         """Everything that a claim needs. Raises NotFound if the account has no payout."""
         payouts = self._epochs.payouts(committed.epoch)
         tree = PayoutTree(self._bench.chain_id, self._bench.contract_address(LEDGER), payouts)
-        return claim_for(tree, committed.epoch, committed.committed_at, account)
+        return claim_for(tree, committed.epoch, committed.committed_at, committed.signers_digest, account)
 
     def _claimed(self, account: Address) -> Wei:
         return Wei(self._bench.call(LEDGER, "accountOf", account)[0])
@@ -90,8 +89,3 @@ class Claims:
             proof,
             intent=intent,
         )
-
-
-def _arguments(committed: CommittedEpoch, claim: Claim) -> tuple[Any, ...]:
-    proof = [(n.hash, n.sum) for n in claim.proof]
-    return (committed.values(), claim.account, claim.cumulative, claim.index, proof)

@@ -11,6 +11,7 @@ from headwater.protocol.sumtree import PayoutLeaf, PayoutTree, verify_payout
 from headwater.testing import examples
 from headwater.types import Address, Wei
 
+SIGNERS = examples.word("signers")
 ACCOUNTS = [examples.account(n) for n in ("alice", "bob", "carol", "provider")]
 before = st.dictionaries(st.sampled_from(ACCOUNTS), st.integers(0, 10**30).map(Wei))
 paid = st.lists(st.builds(Part, st.sampled_from(ACCOUNTS), st.sampled_from(ROLES), st.integers(0, 10**30).map(Wei)))
@@ -38,7 +39,7 @@ def test_a_claim_verifies_under_its_epochs_root() -> None:
     due = examples.receipts_of(examples.lane(), 2)
     done = examples.settled(examples.bundle(due, [examples.fresh_row(examples.lane())]))
     for account in done.payouts.accounts:
-        claim = claim_for(done.payouts, done.epoch, 1_000, account)
+        claim = claim_for(done.payouts, done.epoch, 1_000, SIGNERS, account)
         leaf = PayoutLeaf(examples.CHAIN_ID, examples.LEDGER.verifying_contract, account, claim.cumulative)
         epoch = claim.epoch
         assert verify_payout(epoch.payout_root, epoch.payout_total, leaf, claim.index, claim.proof)
@@ -49,4 +50,4 @@ def test_who_has_no_payout_has_no_claim() -> None:
     done = examples.settled(examples.bundle((), ()))
     tree = PayoutTree(examples.CHAIN_ID, examples.LEDGER.verifying_contract, {ACCOUNTS[0]: Wei(1)})
     with pytest.raises(NotFound):
-        claim_for(tree, done.epoch, 1, ACCOUNTS[1])
+        claim_for(tree, done.epoch, 1, SIGNERS, ACCOUNTS[1])
