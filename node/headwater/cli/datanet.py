@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from headwater.api.intake import SignedContribution, SignedWithdrawal
-from headwater.cli.home import node_client, workbench
+from headwater.cli.home import node_client, read_file, read_text, workbench
 from headwater.cli.session import Session, Shown, command, table
 from headwater.datanets.batches import prepare_batch, terms_in_words
 from headwater.datanets.formats import format_of, read_records
@@ -47,7 +47,7 @@ def create(
         raise InvalidInput(f"the disclosure {weakest_disclosure!r} is unknown", "use confidential, public or none")
     terms = License(
         name=license_name,
-        text=license_file.read_text("utf-8"),
+        text=read_text(license_file),
         purposes=(Purpose.TRAIN, Purpose.EVALUATE, Purpose.RETRIEVE),
         commercial=commercial,
         readers=READERS,
@@ -77,7 +77,7 @@ def contribute(
 
     The node learns the root first and the records only after the chain holds it, so nobody can claim your work.
     """
-    records = read_records(file.read_bytes(), format_of(file), prompt, answer)
+    records = read_records(read_file(file), format_of(file), prompt, answer)
     client = node_client(session)
     terms = License.from_json(client.get(f"/api/datanets/{datanet}/terms"))
     words = terms_in_words(terms, len(records))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from headwater.api.amounts import credits_to_wei as credits_to_wei
+from headwater.api.amounts import in_credits as in_credits
 from headwater.api.client import NodeClient
 from headwater.cli.session import Session
-from headwater.errors import InvalidInput
+from headwater.errors import InvalidInput, NotFound
 from headwater.service.workbench import Workbench, open_workbench
 from headwater.signing.password import read_password
 from headwater.storage.home import open_home, read_api_token
-from headwater.types import WEI_PER_CREDIT, Address, Digest, address, digest
+from headwater.types import Address, address
 
 
 def ask_password(session: Session) -> str:
@@ -37,26 +41,35 @@ def node_client(session: Session) -> NodeClient:
     return NodeClient(session.config.api_url, token)
 
 
-def credits_to_wei(text: str) -> int:
-    """'1.5' credits -> wei, exactly. Raises InvalidInput."""
-    whole, _, fraction = text.partition(".")
-    if not (whole.isascii() and whole.isdigit()) or (fraction and not (fraction.isascii() and fraction.isdigit())):
-        raise InvalidInput(f"{text!r} is not an amount of credits", "write digits, e.g. 2.5")
-    if len(fraction) > 18:
-        raise InvalidInput(f"{text!r} has more than 18 decimals", "round it")
-    return int(whole) * WEI_PER_CREDIT + int(fraction.ljust(18, "0"))
-
-
-def in_credits(wei: int) -> str:
-    """Wei as credits, exactly, without trailing zeros."""
-    whole, rest = divmod(wei, WEI_PER_CREDIT)
-    return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
-
-
 def account(bench: Workbench, name: str) -> Address:
     """A wallet's name or an address."""
     return address(name) if name.startswith("0x") else bench.address(name)
 
 
-def digest_option(text: str) -> Digest:
-    return digest(text)
+def read_file(path: Path) -> bytes:
+    """A file that a person names. Raises NotFound, InvalidInput."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"there is no file {path}", "check the path") from None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}", "name a file that you may read") from None
+
+
+def read_text(path: Path) -> str:
+    """The same as text. Raises InvalidInput if it is not UTF-8."""
+    try:
+        return read_file(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
+
+
+def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write where a person says, never with wider rights than `mode`. Raises InvalidInput."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)
+            file.write(data)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}", "name a place that you may write") from None

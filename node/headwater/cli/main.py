@@ -7,12 +7,18 @@ Exit codes: 0 done · 1 a proof does not hold · 2 bad input · 3 consistent, no
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_command, get_group
+
+from headwater.cli.session import tell
+from headwater.errors import InvalidInput, Refused
 
 NOUNS: Final = (
     "assets",
@@ -70,4 +76,25 @@ def run() -> None:
     """Entry point of the console script."""
     # Before any numerical library loads: its idle threads must sleep, or two busy programs slow each other tenfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    build()()
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one command; its exit code. A wrong call is told like any other error, as JSON if that was asked."""
+    try:
+        return int(build()(list(arguments), standalone_mode=False) or 0)
+    except TyperException as error:
+        cause = error.format_message().rstrip(".")
+        if not cause:  # a noun without a verb: its help has been printed
+            return InvalidInput.exit_code
+        tell(InvalidInput(cause, f"see `headwater {_where(arguments)}--help`"), "--json" in arguments)
+        return InvalidInput.exit_code
+    except typer.Abort:
+        tell(Refused("it was stopped before its end", "run it again: what was done is kept"), "--json" in arguments)
+        return Refused.exit_code
+
+
+def _where(arguments: Sequence[str]) -> str:
+    """The noun and verb of a call that go before `--help`, as far as they are known."""
+    noun = arguments[0] if arguments and arguments[0] in (*NOUNS, *VERBS) else ""
+    return f"{noun} " if noun else ""

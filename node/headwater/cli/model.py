@@ -10,11 +10,11 @@ import typer
 
 from headwater.cli.home import account, credits_to_wei, node_client, workbench
 from headwater.cli.session import Session, Shown, command, table
+from headwater.config import DEFAULT_BASE
 from headwater.errors import InvalidInput
 from headwater.protocol.evaluation import Contender, EvaluationReport
-from headwater.protocol.model import is_certified
-from headwater.service.models import Models, VersionStatus
-from headwater.service.node import DEFAULT_BASE
+from headwater.service import deploying
+from headwater.service.models import Models
 from headwater.types import Wei, digest, hex0x
 
 app = typer.Typer(help="Models: from a sealed snapshot to a version that serves.", no_args_is_help=True)
@@ -93,19 +93,15 @@ def register(
 ) -> Shown:
     """Register a version on chain with everything that it is made of; the attesters' fee goes along."""
     client = node_client(session)
-    trained = client.get(f"/api/jobs/{train_job}")["result"]
-    evaluated = client.get(f"/api/jobs/{evaluation_job}")["result"]
-    if trained is None or evaluated is None:
-        raise InvalidInput("the training or its evaluation is not done", "wait for both jobs")
+    order = deploying.DeployOrder(name, owner, train_job, evaluation_job, Wei(credits_to_wei(price)))
     with workbench(session) as bench:
-        price_wei = Wei(credits_to_wei(price))
-        version = Models(bench).register(owner, name, trained, digest(evaluated["report_digest"]), price_wei)
+        version = deploying.register(bench, order, lambda job_id: client.get(f"/api/jobs/{job_id}"))
     data = {
         "name": name,
         "model_id": hex0x(version.model_id),
         "version": version.version,
         "version_digest": hex0x(version.digest()),
-        "certificate": "certified" if is_certified(version) else "uncertified",
+        "certificate": deploying.certificate(version),
         **{k: v for k, v in version.to_json().items() if k.endswith(("_digest", "_root", "_id"))},
     }
     return Shown(data, f"{name} is version {version.version} of model {data['model_id']} ({data['certificate']})")
@@ -115,19 +111,16 @@ def register(
 def attest(
     session: Session,
     name: Annotated[str, typer.Argument(help="owner/name.")],
-    validator: Annotated[str, typer.Option(help="The validator's wallet.")] = "validator",
-    hot_key: Annotated[str, typer.Option(help="The validator's hot key.")] = "validator-hot",
+    validator: Annotated[str, typer.Option(help="The validator's wallet.")] = deploying.VALIDATOR,
+    hot_key: Annotated[str, typer.Option(help="The validator's hot key.")] = deploying.VALIDATOR_HOT_KEY,
 ) -> Shown:
     """Recompute what the draw names (index rows, a segment of training, a part of the evaluation) and vote."""
     from headwater.service.attesting import Attesting
 
     with workbench(session) as bench:
-        outcome = Attesting(bench).attest(validator, hot_key, name, session.say)
-        status = Models(bench).status(Models(bench).named(name)).status
-    data = {**outcome.to_json(), "status": status, "independent": outcome.validators > 1}
-    note = "" if outcome.validators > 1 else "\n  one validator on this machine: not independent"
-    verdict = "accepted" if outcome.accepted else "rejected"
-    return Shown(data, f"{name}: {verdict}; {outcome.words}; status {status}{note}")
+        done = deploying.attest(bench, Attesting(bench), name, validator, hot_key, session.say)
+    note = "" if done.is_independent else f"\n  {deploying.NOT_INDEPENDENT}"
+    return Shown(done.to_json(), f"{name}: {done.words}{note}")
 
 
 @command(app, "activate")
@@ -138,10 +131,8 @@ def activate(
 ) -> Shown:
     """Let an attested version be served."""
     with workbench(session) as bench:
-        models = Models(bench)
-        models.activate(owner, models.named(name))
-        status = models.status(models.named(name))
-    return Shown(_facts(status), f"{name} is {status.status}")
+        status = deploying.activate(bench, owner, name)
+    return Shown(deploying.facts(status), f"{name} is {status.status}")
 
 
 @command(app, "counterfactual")
@@ -164,7 +155,7 @@ def counterfactual(
 def list_models(session: Session) -> Shown:
     """List the versions of this home."""
     with workbench(session) as bench:
-        found = [_facts(s) for s in Models(bench).all()]
+        found = [deploying.facts(s) for s in Models(bench).all()]
     columns = ("name", "version", "status", "certificate", "model_id")
     return Shown({"models": found}, table=table("Models", columns, [[f[c] for c in columns] for f in found]))
 
@@ -174,22 +165,9 @@ def show(session: Session, name: Annotated[str, typer.Argument(help="owner/name.
     """Show everything that a version commits to."""
     with workbench(session) as bench:
         status = Models(bench).status(Models(bench).named(name))
-    data = _facts(status) | {"commitments": status.row.version.to_json()}
-    return Shown(
-        data, "\n".join(f"{k:<20} {v}" for k, v in {**_facts(status), **status.row.version.to_json()}.items())
-    )
-
-
-def _facts(status: VersionStatus) -> dict[str, Any]:
-    version = status.row.version
-    return {
-        "name": status.row.name,
-        "model_id": hex0x(version.model_id),
-        "version": version.version,
-        "status": status.status,
-        "attesters": status.attesters,
-        "certificate": "certified" if is_certified(version) else "uncertified",
-    }
+    first, commitments = deploying.facts(status), status.row.version.to_json()
+    text = "\n".join(f"{k:<20} {v}" for k, v in {**first, **commitments}.items())
+    return Shown({**first, "commitments": commitments}, text)
 
 
 def _changes(pairs: list[str]) -> dict[str, int]:

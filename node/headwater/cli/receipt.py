@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from headwater.cli.home import in_credits, workbench
+from headwater.cli.home import in_credits, read_file, workbench, write_file
 from headwater.cli.session import Session, Shown, command, table
 from headwater.errors import InvalidInput, VerificationFailed
 from headwater.provenance.verifier import read_export, verify_export
@@ -58,7 +58,7 @@ def export(
 
     with workbench(session) as bench:
         made = export_receipt(bench, digest(receipt.removeprefix("chatcmpl-")), with_answer)
-    target.write_bytes(made.canonical_bytes() + b"\n")
+    write_file(target, made.canonical_bytes() + b"\n")
     root = None if made.place is None else f"{made.place.epoch.epoch_id}:{hex0x(made.place.epoch.digest())}"
     return Shown({"file": str(target), "root": root}, f"{target}\n  epoch root for --root: {root}")
 
@@ -89,7 +89,7 @@ def verify(
     1 = a link is broken, and which."""
     if root and rpc:
         raise InvalidInput("--root and --rpc say the same", "pass one of them")
-    data = file.read_bytes()
+    data = read_file(file)
     trusted = _by_hand(root) if root else _by_chain(data, rpc) if rpc else None
     found = verify_export(data, trusted)
     shown = {"summary": found.summary, "links": list(found.links), "anchored": found.is_anchored}

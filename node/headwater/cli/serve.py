@@ -8,8 +8,8 @@ import typer
 
 from headwater.cli.session import Session, Shown, command
 from headwater.cli.up import run_node
+from headwater.config import DEFAULT_BASE
 from headwater.errors import InvalidInput
-from headwater.service.node import DEFAULT_BASE
 
 
 def attach(app: typer.Typer) -> None:

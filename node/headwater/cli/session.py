@@ -19,6 +19,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from headwater.config import Config, load_config
 from headwater.errors import HeadwaterError
@@ -47,7 +48,7 @@ class Session:
         if self.as_json:
             print(line, file=sys.stderr)
         else:
-            self.console.print(line, highlight=False)
+            self.console.print(line, highlight=False, markup=False)
 
     def show(self, shown: Shown) -> None:
         if self.as_json:
@@ -99,18 +100,23 @@ def command(app: typer.Typer, name: str) -> Callable[[Body], Body]:
 
 def fail(error: HeadwaterError, as_json: bool) -> NoReturn:
     """Print cause and next step, and leave with the error's exit code."""
+    tell(error, as_json)
+    raise typer.Exit(error.exit_code)
+
+
+def tell(error: HeadwaterError, as_json: bool) -> None:
+    """Cause and next step: for people on stderr, for programs as the one object on stdout."""
     if as_json:
         print(jsonlib.dumps({"error": error.to_json()}, indent=1, default=str), flush=True)
     else:
         print(f"error: {error.cause}\n  next: {error.next_step}", file=sys.stderr)
-    raise typer.Exit(error.exit_code)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """A table whose cells are shown as they are."""
-    out = Table(title=title, title_justify="left")
+    out = Table(title=Text(title), title_justify="left")
     for column in columns:
         out.add_column(column, overflow="fold")
     for row in rows:
-        out.add_row(*(str(cell) for cell in row))
+        out.add_row(*(Text(str(cell)) for cell in row))
     return out

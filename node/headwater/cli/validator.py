@@ -8,12 +8,9 @@ import typer
 
 from headwater.cli.home import credits_to_wei, workbench
 from headwater.cli.session import Session, Shown, command
+from headwater.config import DEFAULT_BASE
 from headwater.errors import InvalidInput
-from headwater.modelfactory.assets import assets_folder
-from headwater.modelfactory.bases import prepared_base
 from headwater.service.accounts import Accounts
-from headwater.service.node import DEFAULT_BASE
-from headwater.service.validating import Validating
 
 app = typer.Typer(help="Validators: who recompute what others claim.", no_args_is_help=True)
 
@@ -42,6 +39,10 @@ def run(
     base: Annotated[str, typer.Option(help="Base model.")] = DEFAULT_BASE,
 ) -> Shown:
     """Verify the sealed epoch: the whole bundle, and every drawn attribution by recomputing it; then sign."""
+    from headwater.modelfactory.assets import assets_folder
+    from headwater.modelfactory.bases import prepared_base
+    from headwater.service.validating import Validating
+
     if not once:
         raise InvalidInput("only single rounds are offered", "pass --once, from a timer if need be")
     with workbench(session) as bench:

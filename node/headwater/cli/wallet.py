@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from headwater.cli.home import account, ask_password, credits_to_wei, in_credits, workbench
+from headwater.cli.home import account, ask_password, credits_to_wei, in_credits, read_text, workbench, write_file
 from headwater.cli.session import Session, Shown, command, table
 from headwater.service.accounts import Accounts
 from headwater.signing.entropy import entropy_for
@@ -73,7 +73,7 @@ def import_wallet(
         theirs = read_password(file_password_file) if file_password_file else password
         wallet = keystore.import_file(name, file, theirs, password)
     else:
-        wallet = keystore.import_key(name, file.read_text("ascii").strip(), password)
+        wallet = keystore.import_key(name, read_text(file).strip(), password)
     return Shown({"name": wallet.name, "address": wallet.address}, f"{wallet.name}  {wallet.address}")
 
 
@@ -84,8 +84,7 @@ def export(
     target: Annotated[Path, typer.Argument(help="Where to write the encrypted V3 file.")],
 ) -> Shown:
     """Write the encrypted V3 file; the key itself never leaves its encryption."""
-    target.write_bytes(_keystore(session).export(name))
-    target.chmod(0o600)
+    write_file(target, _keystore(session).export(name), 0o600)
     return Shown({"name": name, "file": str(target)}, f"{name} is in {target}, under the home's password.")
 
 

@@ -40,6 +40,11 @@ class _State:
     aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
+def require_model_name(name: str) -> None:
+    """What `publish` asks of a name, for those who fix one before anything is published. Raises InvalidInput."""
+    _require(_NAME, name, "a model's name is owner/name, each of letters, digits, dots, dashes, underscores")
+
+
 def digest12(digest: Digest) -> str:
     """The first 12 hexadecimal digits: what `owner/name@digest12` ends in."""
     return hex0x(digest)[2:14]
@@ -59,7 +64,7 @@ class Registry:
         Publishing the same again changes nothing. Returns the pinned name. Raises InvalidInput for a malformed name,
         Conflict if another digest of this name begins with the same 12 digits.
         """
-        _require(_NAME, name, "a model's name is owner/name, each of letters, digits, dots, dashes, underscores")
+        require_model_name(name)
         with self._writing:
             state = self._state
             known = state.published.get(name, ())

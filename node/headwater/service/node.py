@@ -17,12 +17,14 @@ from headwater.chain.embedded.genesis import Genesis
 from headwater.chain.embedded.node import EmbeddedChain
 from headwater.chain.rpc import RpcServer
 from headwater.clock import SystemClock
-from headwater.config import Config
+from headwater.config import DEFAULT_BASE, Config
 from headwater.errors import MissingContent, NotFound
 from headwater.modelfactory.assets import assets_folder
 from headwater.modelfactory.bases import prepared_base
+from headwater.service.attesting import Attesting
 from headwater.service.attributing import AttributionWorker
 from headwater.service.datanets import Datanets
+from headwater.service.deploying import Deploying
 from headwater.service.deployment import deploy_contracts
 from headwater.service.inference import Inference
 from headwater.service.jobs import Handler, JobRows, JobWorker
@@ -42,7 +44,6 @@ PROVIDER_HOT_KEY: Final = "provider-hot"
 GENESIS_WEI: Final = Wei(10**24)
 SEEDED_START: Final = 1_767_225_600
 """2026-01-01 00:00 UTC: where the time of a seeded chain begins."""
-DEFAULT_BASE: Final = "SmolLM2-135M-Instruct"
 
 
 @dataclass
@@ -133,6 +134,9 @@ def _assemble(config: Config, home: Home, bench: Workbench, base_name: str, say:
     if folder is not None:
         training = Training(config, home, datanets, folder)
         handlers = {"train": training.train, "evaluate": training.evaluate}
+    jobs = JobRows(bench.database, bench.clock)
+    if pool is not None:
+        handlers["deploy"] = Deploying(bench, jobs, Attesting(bench), pool).deploy
     return Node(
         config,
         home,
@@ -140,7 +144,7 @@ def _assemble(config: Config, home: Home, bench: Workbench, base_name: str, say:
         bench,
         datanets,
         rows,
-        JobWorker(JobRows(bench.database, bench.clock), handlers),
+        JobWorker(jobs, handlers),
         folder,
         pool,
         inference,
