@@ -22,8 +22,8 @@ from torch import Tensor
 
 from headwater.attribution.tensors import float32_digest
 from headwater.errors import BadAdapter, InvalidInput, MissingContent, VerificationFailed
-from headwater.protocol.codec import Bytes32, Document, Uint32
 from headwater.protocol.model import Adapter
+from headwater.protocol.training import Checkpoint
 from headwater.types import WHOLE_PPM, Digest, hex0x
 
 ADAPTER_FILE: Final = "adapter_model.safetensors"
@@ -33,16 +33,6 @@ MOMENT_FILE: Final = "second_moment.safetensors"
 
 _NAME: Final = re.compile(r"base_model\.model\.(?P<path>.+)\.lora_(?P<side>[AB])\.weight")
 _LAYER: Final = re.compile(r"(?:^|\.)layers\.(?P<layer>\d+)\.")
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointManifest(Document):
-    """`checkpoint.json`, as the training writes it; its digest is the checkpoint digest of the model version."""
-
-    step: Uint32
-    adapter_digest: Bytes32
-    first_moment_digest: Bytes32
-    second_moment_digest: Bytes32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +89,7 @@ def load_checkpoint(folder: Path, adam_beta2_ppm: int, expected: Digest | None =
 
     Raises MissingContent, BadAdapter, VerificationFailed naming the file that differs, InvalidInput.
     """
-    manifest = CheckpointManifest.from_bytes(_read(folder / CHECKPOINT_MANIFEST))
+    manifest = Checkpoint.from_bytes(_read(folder / CHECKPOINT_MANIFEST))
     if expected is not None:
         _check_digest(folder / CHECKPOINT_MANIFEST, manifest.digest(), expected)
     adapter = Adapter.from_bytes(_read(folder / ADAPTER_MANIFEST))

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from headwater.errors import BadAdapter, InvalidInput, MissingContent, VerificationFailed
 from headwater.modelfactory.tensors import digest_of, read_tensors, refuse_pickle, write_tensors
-from headwater.protocol.codec import Bytes32, Document, Uint32
 from headwater.protocol.model import Adapter
 from headwater.protocol.recipe import Recipe
+from headwater.protocol.training import Checkpoint
 from headwater.storage.files import make_folder, write_durably
 from headwater.types import Digest, hex0x
 
@@ -31,17 +31,6 @@ MANIFEST_FILE: Final = "adapter.json"
 CHECKPOINT_FILE: Final = "checkpoint.json"
 FIRST_MOMENT_FILE: Final = "first_moment.safetensors"
 SECOND_MOMENT_FILE: Final = "second_moment.safetensors"
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint(Document):
-    """What a checkpoint digest covers: where in the training, and every tensor that the next step depends on."""
-
-    step: Uint32
-    """Completed optimiser steps."""
-    adapter_digest: Bytes32
-    first_moment_digest: Bytes32
-    second_moment_digest: Bytes32
 
 
 @dataclass(frozen=True, slots=True, eq=False)

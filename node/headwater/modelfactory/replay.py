@@ -15,9 +15,9 @@ from headwater.errors import InvalidInput, VerificationFailed
 from headwater.modelfactory.checkpoints import read_checkpoint
 from headwater.modelfactory.data import examples_digest, read_examples
 from headwater.modelfactory.job_spec import CHECKPOINT_FOLDER, STEPS_FILE, TRAIN_FILE, JobSpec
-from headwater.modelfactory.steps import TrainingStep, chain_start, quantise_loss, verify_steps
 from headwater.modelfactory.trainer import prepare_loop
 from headwater.protocol.canonical import parse_json
+from headwater.protocol.training import TrainingStep, chain_start, quantise_loss, verify_steps
 from headwater.types import Digest
 
 

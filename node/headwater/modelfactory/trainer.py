@@ -32,11 +32,11 @@ from headwater.modelfactory.loop import StepOutcome, TrainingLoop
 from headwater.modelfactory.lora import attach_adapter, linear_shapes
 from headwater.modelfactory.machine import Machine, detect_machine, make_repeatable
 from headwater.modelfactory.recipe import check_recipe, learning_rate, used_records
-from headwater.modelfactory.steps import TrainingStep, chain_start, quantise_loss
 from headwater.modelfactory.tokenizer import Tokenizer
 from headwater.protocol.canonical import canonical_json
 from headwater.protocol.codec import Bytes32, Document, Uint32, Uint64
 from headwater.protocol.recipe import Recipe
+from headwater.protocol.training import TrainingStep, chain_start, quantise_loss
 from headwater.storage.files import write_durably
 from headwater.types import ZERO_DIGEST, Digest, hex0x
 

@@ -17,9 +17,9 @@ from headwater.modelfactory.data import Example, examples_digest
 from headwater.modelfactory.job_spec import JobSpec
 from headwater.modelfactory.jobs import prepare_job
 from headwater.modelfactory.replay import read_steps, replay_segment
-from headwater.modelfactory.steps import chain_start, verify_steps
 from headwater.modelfactory.trainer import TrainingOutcome, TrainingResult, prepare_loop, run_training
 from headwater.protocol.recipe import Recipe
+from headwater.protocol.training import chain_start, verify_steps
 from headwater.types import ZERO_DIGEST, Digest
 
 

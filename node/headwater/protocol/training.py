@@ -1,7 +1,8 @@
-"""The chain of training steps: what a validator replays a segment of.
+"""What a training commits to: its chain of steps, and the checkpoint that attribution looks through.
 
 In: each step's records, loss and, where one is kept, state digest. Out: a hash chain whose last digest stands in the
-model version. It starts from the recipe and the records, so a chain belongs to one training only.
+model version, and a checkpoint's digest beside it; a validator replays segments of the chain. It starts from the
+recipe and the records, so a chain belongs to one training only.
 """
 
 from __future__ import annotations
@@ -33,6 +34,17 @@ class TrainingStep(Document):
     """Mean loss an answer token before the update, rounded to a millionth of a nat."""
     state_digest: Bytes32
     """Digest of adapter and both Adam moments after the update, at the checkpoint and the last step; else zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint(Document):
+    """What a checkpoint digest covers: where in the training, and every tensor that the next step depends on."""
+
+    step: Uint32
+    """Completed optimiser steps."""
+    adapter_digest: Bytes32
+    first_moment_digest: Bytes32
+    second_moment_digest: Bytes32
 
 
 def chain_start(recipe_digest: Digest, examples_digest: Digest) -> Digest:
