@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import insert, select
 
+from headwater.errors import Conflict
 from headwater.protocol.draw import anchor_of, preimage_at
 from headwater.protocol.staking import KeyRegistration, StakingRole
 from headwater.service.workbench import Workbench
@@ -49,12 +50,18 @@ class Accounts:
         return self.balance(account)
 
     def approve(self, wallet: str, contract: str, amount_wei: int, why: str) -> None:
-        """Let one of our contracts take credits from a wallet."""
+        """Let one of our contracts take `amount_wei` credits from a wallet, unless it may already.
+
+        Asked of the chain and not of the outbox: what was given for the same reason before may be used up by now.
+        """
         spender = self._bench.contract_address(contract)
-        self._bench.send(wallet, TOKEN, "approve", spender, amount_wei, intent=f"approve {wallet} {contract} {why}")
+        if self._bench.call(TOKEN, "allowance", self._bench.address(wallet), spender) >= amount_wei:
+            return
+        intent = f"approve {wallet} {contract} {why} after block {self._bench.chain.block().number}"
+        self._bench.send(wallet, TOKEN, "approve", spender, amount_wei, intent=intent)
 
     def register_provider(self, owner: str, hot_key: str, stake_wei: int) -> Address:
-        """Bond `owner` and let `hot_key` sign for it. Idempotent."""
+        """Bond `owner` and let `hot_key` sign for it. Idempotent. Raises Conflict for a key with another past."""
         return self._register(owner, hot_key, stake_wei, StakingRole.PROVIDER)
 
     def register_validator(self, owner: str, hot_key: str, stake_wei: int) -> Address:
@@ -62,8 +69,7 @@ class Accounts:
 
     def _register(self, owner: str, hot_key: str, stake_wei: int, role: StakingRole) -> Address:
         key = self._bench.address(hot_key)
-        known = address(self._bench.call(STAKING, "ownerOfKey", key))
-        if known == self._bench.address(owner):
+        if self._is_registered(owner, key, role):
             return key
         self.approve(owner, STAKING, stake_wei, role.name.lower())
         anchors = (ZERO_DIGEST, ZERO_DIGEST)
@@ -86,6 +92,21 @@ class Accounts:
             intent = f"register provider {key}"
             self._bench.send(owner, STAKING, "registerProvider", key, possession, stake_wei, intent=intent)
         return key
+
+    def _is_registered(self, owner: str, key: Address, role: StakingRole) -> bool:
+        """Whether the key signs for the owner in this role now. Raises Conflict if it never will: keys are not reused."""
+        known = self._bench.call(STAKING, "keyOf", key)
+        holder, account = address(known["owner"]), self._bench.address(owner)
+        if holder == address(bytes(20)):
+            return False
+        if holder != account:
+            raise Conflict(f"the key {key} belongs to {holder}", "register another hot key")
+        if known["role"] != role.value or not self._bench.call(STAKING, "isActive", account, role.value):
+            raise Conflict(
+                f"{key} was registered by {owner} before, and is no key of an active {role.name.lower()}",
+                "register another hot key",
+            )
+        return True
 
     # -- draw chains -------------------------------------------------------------------------------------------
 

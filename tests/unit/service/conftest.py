@@ -17,6 +17,7 @@ import torch
 import transformers
 from eth_utils import keccak
 from sqlalchemy import insert
+from trained_world import Shop, TrainedWorld, train
 
 from headwater.chain.embedded import EmbeddedChain, Genesis
 from headwater.clock import ManualClock
@@ -37,7 +38,7 @@ from headwater.service.deployment import deploy_contracts
 from headwater.service.inference import Inference
 from headwater.service.lanes import ESCROW, Lanes
 from headwater.service.model_rows import ModelRows, VersionRow
-from headwater.service.models import Models
+from headwater.service.models import MODELS, Models
 from headwater.service.paying import Paying
 from headwater.service.pool import Pool
 from headwater.service.version_catalogue import VersionCatalogue
@@ -154,7 +155,7 @@ PRICE_PER_THOUSAND_WEI = Wei(10**15)
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
-    return tiny_base(tmp_path_factory.mktemp("base"), seed=7, context_tokens=1_024)
+    return tiny_base(tmp_path_factory.mktemp("base"), seed=7, layers=5, context_tokens=1_024)
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +183,8 @@ def model(devnet: Devnet, base_folder: Path, tmp_path_factory: pytest.TempPathFa
     models.register("modeler", MODEL_NAME, trained, examples.word("evaluation"), PRICE_PER_THOUSAND_WEI)
     row = models.named(MODEL_NAME)
     sealed = models.seal("validator", row)
-    preimage = Accounts(devnet.bench).preimage("validator-hot", "version", 0)
+    position = devnet.bench.call(MODELS, "drawPositionOf", devnet.bench.address("validator-hot"))
+    preimage = Accounts(devnet.bench).preimage("validator-hot", "version", position)
     found = Attestation(True, "the tests' word", 0, 0, 0, 0, 1)
     Attesting(devnet.bench)._vote("validator", "validator-hot", row, sealed, preimage, found)
     models.activate("modeler", row)
@@ -249,15 +251,40 @@ def inference(devnet: Devnet, model: VersionRow, base_folder: Path) -> Iterator[
 
 @pytest.fixture(scope="session")
 def paying_over(devnet: Devnet, model: VersionRow) -> Callable[[Digest], Paying]:
-    """The user's half on one lane."""
-    facts = {
-        "model_id": hex0x(model.version.model_id),
-        "version": model.version.version,
-        "adapter_digest": hex0x(model.version.adapter_digest),
-    }
-    listed = [{"id": "tiny", "headwater": None}, {"id": MODEL_NAME, "headwater": facts}]
-    catalogue = VersionCatalogue(devnet.user_bench, lambda: listed)
+    """The user's half on one lane; the catalogue is what this home has registered."""
+
+    def listed() -> list[dict[str, Any]]:
+        rows = ModelRows(devnet.bench.database).all()
+        return [{"id": "tiny", "headwater": None}, *({"id": r.name, "headwater": _facts(r)} for r in rows)]
+
+    catalogue = VersionCatalogue(devnet.user_bench, listed)
     return lambda lane_id: Paying(devnet.user_bench, lane_id, catalogue)
+
+
+def _facts(row: VersionRow) -> dict[str, Any]:
+    version = row.version
+    return {
+        "model_id": hex0x(version.model_id),
+        "version": version.version,
+        "adapter_digest": hex0x(version.adapter_digest),
+    }
+
+
+# -- a model that was really trained -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def world(devnet: Devnet, base_folder: Path) -> TrainedWorld:
+    return train(devnet, base_folder)
+
+
+@pytest.fixture(scope="session")
+def shop(world: TrainedWorld, inference: Inference, paying_over: Callable[[Digest], Paying]) -> Shop:
+    """Its version, attested by recomputation and served."""
+    row = world.register("modeler/plants")
+    Attesting(world.bench).attest("validator", "validator-hot", row.name, lambda line: None)
+    Models(world.bench).activate("modeler", row)
+    return Shop(world, Models(world.bench).named(row.name), inference, paying_over)
 
 
 # -- books without a chain ---------------------------------------------------------------------------------------

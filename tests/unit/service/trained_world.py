@@ -1,0 +1,144 @@
+"""A model that was really trained: two contributors' records, a tiny base, an index, a version that can be recomputed.
+
+In: a devnet. Out: the result of a training job (a few seconds, once a session), versions registered from it, and
+paid answers of them. The base knows nothing; the mechanics are those of every other base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from headwater.modelfactory.bases import base_digest
+from headwater.protocol.chat import Message
+from headwater.protocol.contribution import Record
+from headwater.protocol.model import PriceSplit
+from headwater.protocol.receipt import Receipt
+from headwater.protocol.recipe import Recipe
+from headwater.service.datanets import LOG, Datanets, SealedSnapshot
+from headwater.service.inference import Inference, Order
+from headwater.service.model_rows import VersionRow
+from headwater.service.models import Models
+from headwater.service.paying import Paying
+from headwater.service.training import Training, TrainRequest
+from headwater.service.workbench import Workbench
+from headwater.settlement.receipts import response_of
+from headwater.testing import examples
+from headwater.types import WHOLE_PPM, Digest, Ppm, Wei, hex0x
+
+SPLIT = PriceSplit(*(Ppm(p) for p in (480_000, 160_000, 60_000, 210_000, 55_000, 35_000)))
+"""No two parts are equal: whoever mixes two of them up is seen."""
+PRICE_PER_THOUSAND_WEI = Wei(10**15)
+_numbers = count()
+
+
+class TinyTraining(Training):
+    """Training on the folder that is there: its digest stands where the catalogue's would."""
+
+    def _recipe(self, request: TrainRequest, first: SealedSnapshot) -> Recipe:
+        return replace(super()._recipe(request, first), base_digest=base_digest(self._base_folder))
+
+
+def training_over(bench: Workbench, base_folder: Path) -> TinyTraining:
+    config = replace(bench.config, device="cpu", threads=1)
+    return TinyTraining(config, bench.home, Datanets(bench), base_folder)
+
+
+def train_request(*snapshot_ids: Digest, **changes: Any) -> dict[str, Any]:
+    """A training of some seconds that learns a few answers by heart."""
+    return {
+        "snapshot_ids": [hex0x(s) for s in snapshot_ids],
+        "base": "SmolLM2-135M-Instruct",
+        "preset": "smoke",
+        "changes": {"training_records": 18, "batch_size": 3, "epochs": 5, "learning_rate_ppb": 20_000_000},
+        "data_split": "random",
+        **changes,
+    }
+
+
+def contribute(devnet: Any, datanet: Digest, who: str, records: list[Record]) -> Digest:
+    """Sign, anchor and deliver; the contribution's id."""
+    batch = devnet.batch(who, records, datanet)
+    signature = devnet.bench.signer.sign_typed(who, batch.contribution, devnet.bench.domain(LOG))
+    name: Digest = devnet.datanets.anchor(batch.contribution, signature)
+    devnet.datanets.deliver(name, batch.batch)
+    return name
+
+
+def sealed(devnet: Any, datanet: Digest, held_out_ppm: int = 250_000) -> Digest:
+    snapshot_id: Digest = devnet.datanets.snapshot("owner", datanet, held_out_ppm)
+    devnet.datanets.seal("owner", snapshot_id)
+    return snapshot_id
+
+
+def plants(who: str, size: int) -> list[Record]:
+    return [Record(f"Code of plant {i} of {who}?", f"{who[:1].upper()}{i}") for i in range(size)]
+
+
+@dataclass(frozen=True)
+class TrainedWorld:
+    """One finished training and the verbs of its pages."""
+
+    devnet: Any
+    base_folder: Path
+    datanet: Digest
+    snapshot_id: Digest
+    job_id: str
+    result: dict[str, Any]
+    events: list[Any]
+
+    @property
+    def bench(self) -> Workbench:
+        bench: Workbench = self.devnet.bench
+        return bench
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.result["folder"])
+
+    def register(self, name: str, **changes: Any) -> VersionRow:
+        """A version of this training under a name of its own, in state 'registered'."""
+        models = Models(self.bench)
+        trained = {**self.result, **changes}
+        models.register("modeler", name, trained, examples.word("evaluation"), PRICE_PER_THOUSAND_WEI, SPLIT)
+        return models.named(name)
+
+
+def train(devnet: Any, base_folder: Path) -> TrainedWorld:
+    datanet = devnet.datanets.create("owner", "Plants", examples.TERMS)
+    for who in ("alice", "bob"):
+        contribute(devnet, datanet, who, plants(who, 12))
+    snapshot_id, events = sealed(devnet, datanet), []
+    job_id = "trained-world"
+    result: Any = training_over(devnet.bench, base_folder).train(job_id, train_request(snapshot_id), events.append)
+    return TrainedWorld(devnet, base_folder, datanet, snapshot_id, job_id, result, events)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The active version, its provider and its user."""
+
+    world: TrainedWorld
+    row: VersionRow
+    inference: Inference
+    paying_over: Callable[[Digest], Paying]
+
+    def answer(self, prompt: str, lane: Digest | None = None) -> Receipt:
+        """One paid answer with its voucher; signed, not yet attributed."""
+        lane = lane or self.lane()
+        paying = self.paying_over(lane)
+        asked = Order(self.row.name, (Message("user", prompt),), 6, 0, WHOLE_PPM, (), None)
+        prepared = paying.prepare(asked)
+        done = self.inference.finish(self.inference.start(replace(asked, lane=prepared.order)))
+        assert done.receipt is not None and done.signature is not None
+        paid = paying.settle(prepared, done.receipt, done.signature, response_of(done.completion))
+        lanes = self.inference.lanes
+        lanes.accept_voucher(lanes.terms(lane), paid.voucher, paid.signature)
+        return done.receipt
+
+    def lane(self) -> Digest:
+        lane: Digest = self.world.devnet.open_lane(f"shop {next(_numbers)}", 10**18)
+        return lane
