@@ -39,8 +39,12 @@ def run_benchmark(name: str, quick: bool) -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
+    """What every figure is printed beside."""
+    import torch  # takes seconds, and `bench list` does without
+
     return {
         "machine": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "torch": version("torch"),

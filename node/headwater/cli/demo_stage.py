@@ -48,6 +48,7 @@ class Stage:
         self._node: subprocess.Popen[bytes] | None = None
         self._proxies: dict[str, subprocess.Popen[bytes]] = {}
         self.seconds: dict[str, float] = self._journal.get("seconds", {})
+        """Step -> seconds, summed over its calls: "model train", "datanet contribute", …"""
 
     # -- commands ----------------------------------------------------------------------------------------------
 
@@ -66,13 +67,15 @@ class Stage:
             return dict(self._journal["done"][key])
         started = time.monotonic()
         code, result = self.invoke(*arguments)
+        seconds = time.monotonic() - started
         if code != 0:
             error = result.get("error", {})
             raise Unavailable(
                 f"`headwater {key}` ended with {code}: {error.get('cause', result)}",
                 "run the demo again with the same home and seed; it goes on where it was",
             )
-        self.note(key, result, time.monotonic() - started)
+        self.note(key, result)
+        self.took(" ".join(arguments[:2] if arguments[0] != "chat" else arguments[:1]), seconds)
         return result
 
     def invoke(self, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -89,26 +92,32 @@ class Stage:
         return code, json.loads(text) if text.strip() else {}
 
     def once(self, key: str, work: Callable[[], Any]) -> Any:
-        """Do something that is no command once, and remember its result."""
+        """Do something that is no step of its own once, and remember its result."""
         if key not in self._journal["done"]:
-            started = time.monotonic()
-            self.note(key, work(), time.monotonic() - started)
+            self.note(key, work())
         return self._journal["done"][key]
 
-    def note(self, key: str, result: Any, seconds: float) -> None:
+    def note(self, key: str, result: Any) -> None:
         self._journal["done"][key] = result
-        self.seconds[key] = round(seconds, 2)
+        self._keep()
+
+    def took(self, step: str, seconds: float) -> None:
+        self.seconds[step] = round(self.seconds.get(step, 0.0) + seconds, 2)
         self._journal["seconds"] = self.seconds
+        self._keep()
+
+    def _keep(self) -> None:
         write_durably(self.home / JOURNAL, json.dumps(self._journal).encode())
 
     def wait_for_attributions(self) -> None:
         """Until the node has attributed every receipt."""
         client = NodeClient(self.config.api_url, read_api_token(open_home(self.home)))
-        end = time.monotonic() + START_SECONDS
+        started = time.monotonic()
         while client.get("/api/status")["attributions_waiting"]:
-            if time.monotonic() > end:
+            if time.monotonic() > started + START_SECONDS:
                 raise Unavailable("the attributions are not there in time", f"read {self.home / 'logs' / 'node.log'}")
             time.sleep(0.5)
+        self.took("attribution after the answers", time.monotonic() - started)
 
     # -- processes ---------------------------------------------------------------------------------------------
 
@@ -117,8 +126,9 @@ class Stage:
         self.say("\nOne node: chain, signer, store, database, pool, workers and API\n  $ headwater up")
         self._node = self._spawn("node.log", "up")
         client = NodeClient(self.config.api_url, read_api_token(open_home(self.home)))
-        node = self._node
+        node, started = self._node, time.monotonic()
         client.wait_until_up(START_SECONDS, lambda: node.poll() is None)
+        self.took("up", time.monotonic() - started)
 
     def restart_node(self) -> None:
         """After roles were registered: the node looks for its provider when it starts."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from headwater.bench import hardware
 from headwater.cli.demo_data import LICENSE, Slice, slices
 from headwater.cli.demo_money import settle
 from headwater.cli.demo_proofs import prove
@@ -74,6 +75,7 @@ def tell(stage: Stage, plan: Plan) -> Story:
 
         retrain_without(stage, data[0], story)
     story.seconds = stage.seconds
+    story.machine = hardware()
     return story
 
 

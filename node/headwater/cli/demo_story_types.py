@@ -25,6 +25,7 @@ class Story:
     seconds: dict[str, float] = field(default_factory=dict)
     checks: dict[str, bool] = field(default_factory=dict)
     counterfactual: list[dict[str, Any]] = field(default_factory=list)
+    machine: dict[str, Any] = field(default_factory=dict)
 
     @property
     def checks_held(self) -> bool:
@@ -47,4 +48,5 @@ class Story:
             "seconds": self.seconds,
             "checks": self.checks,
             "counterfactual": self.counterfactual,
+            "machine": self.machine,
         }
