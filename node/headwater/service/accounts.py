@@ -94,7 +94,7 @@ class Accounts:
         return key
 
     def _is_registered(self, owner: str, key: Address, role: StakingRole) -> bool:
-        """Whether the key signs for the owner in this role now. Raises Conflict if it never will: keys are not reused."""
+        """Whether the key signs for the owner in this role now. Raises Conflict if it never will."""
         known = self._bench.call(STAKING, "keyOf", key)
         holder, account = address(known["owner"]), self._bench.address(owner)
         if holder == address(bytes(20)):

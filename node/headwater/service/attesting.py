@@ -26,7 +26,7 @@ from headwater.service.indexing import labelled_records, open_index
 from headwater.service.model_rows import VersionRow
 from headwater.service.models import MODELS, Models
 from headwater.service.workbench import Workbench
-from headwater.types import Digest, hex0x
+from headwater.types import Address, Digest, digest, hex0x
 
 DRAWN_ROWS: Final = 4
 REPLAYED_STEPS: Final = 3
@@ -67,14 +67,18 @@ class Attesting:
         row = self._models.named(name)
         sealed = self._models.seal(validator, row)
         key = self._bench.address(hot_key)
-        position = self._bench.call(MODELS, "drawPositionOf", key)
-        if self._bench.call(MODELS, "voteOf", row.version.model_id, row.version.version, key)["weight"]:
-            position -= 1  # voted before a crash: recompute and send the same vote
-        preimage = Accounts(self._bench).preimage(hot_key, "version", position)
+        preimage = Accounts(self._bench).preimage(hot_key, "version", self._draw_position(row, key))
         seed = draw_seed(sealed, preimage, f"version {hex0x(row.version.digest())}")
         found = self._recompute(row, seed, say)
         self._vote(validator, hot_key, row, sealed, preimage, found)
         return found
+
+    def _draw_position(self, row: VersionRow, key: Address) -> int:
+        """The next one; of a version that the key has voted on, that vote's: the same vote is sent, with no effect."""
+        given = self._bench.events(MODELS, "VerdictGiven", key=key)
+        voted = [(digest(event.args["modelId"]), event.args["version"]) for event in given]
+        version = row.version.model_id, row.version.version
+        return voted.index(version) if version in voted else len(voted)
 
     def _recompute(self, row: VersionRow, seed: Digest, say: Say) -> Attestation:
         spec = JobSpec.from_bytes((row.folder / files.SPEC_FILE).read_bytes())

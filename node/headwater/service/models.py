@@ -74,7 +74,8 @@ class Models:
             certificate_digest=ZERO_DIGEST,
             evaluation_digest=evaluation_digest,
         )
-        self._pay_fee(owner, name)
+        if not self._bench.events(MODELS, "ModelRegistered", modelId=model_id):
+            self._allow_fee(owner, name)
         arguments = (salt, version.values(), list(snapshots), price_per_thousand_tokens_wei, split.values())
         intent = f"register {hex0x(version.digest())} {price_per_thousand_tokens_wei}"
         self._bench.send(owner, MODELS, "register", *arguments, intent=intent)
@@ -113,6 +114,6 @@ class Models:
     def named(self, name: str) -> VersionRow:
         return self._rows.named(name)
 
-    def _pay_fee(self, owner: str, name: str) -> None:
+    def _allow_fee(self, owner: str, name: str) -> None:
         fee = self._bench.call(MODELS, "parameters")["attestationFeeWei"]
         Accounts(self._bench).approve(owner, MODELS, fee, f"attestation of {name}")
