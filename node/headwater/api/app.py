@@ -12,11 +12,13 @@ from aiohttp import web
 
 from headwater.api.auth import auth_middleware
 from headwater.api.chat import ChatApi
-from headwater.api.errors import error_middleware, json_response
+from headwater.api.errors import ERROR_PAGES, ErrorPages, error_middleware, json_response
+from headwater.api.html import Html
 from headwater.api.intake import IntakeApi
 from headwater.api.jobs import JobsApi
 from headwater.api.pages import Pages
 from headwater.api.receipts import ReceiptsApi
+from headwater.api.train_pages import TrainPages
 from headwater.errors import HeadwaterError, PortInUse, Unavailable
 from headwater.service.node import Node
 from headwater.service.receipt_rows import ReceiptRows
@@ -33,7 +35,10 @@ def build_app(node: Node) -> web.Application:
     app.add_routes(JobsApi(node.jobs).routes())
     receipts = ReceiptRows(node.bench.database, node.home.path)
     app.add_routes(ReceiptsApi(receipts).routes())
-    app.add_routes(Pages(node, receipts).routes())
+    html = Html(node.token)
+    app[ERROR_PAGES] = ErrorPages(html.error)
+    app.add_routes(Pages(node, receipts, html).routes())
+    app.add_routes(TrainPages(node, html).routes())
     if node.inference is not None and node.attributing is not None:
         app.add_routes(ChatApi(node.inference, node.bench.clock.now, node.attributing.wake).routes())
 

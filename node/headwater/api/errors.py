@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
@@ -34,6 +35,16 @@ STATUS: Final[tuple[tuple[type[HeadwaterError], int], ...]] = (
 )
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPages:
+    """How an application with pages shows an error and its status to a person; without it, as plain text."""
+
+    render: Callable[[HeadwaterError, int], web.Response]
+
+
+ERROR_PAGES: Final = web.AppKey("error_pages", ErrorPages)
 
 
 def envelope(error: HeadwaterError) -> dict[str, Any]:
@@ -72,10 +83,17 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
         headers = {"Retry-After": "1"} if isinstance(error, Unavailable) else None
         if is_api:
             return json_response(envelope(error), status_of(error), headers)
-        return web.Response(text=f"{error.cause}\n\nNext: {error.next_step}", status=status_of(error))
+        return _in_words(request, error, status_of(error))
     except web.HTTPClientError as error:  # aiohttp's own: no such route, not this method, a body too large
-        if not is_api:
-            raise
         kind = NotFound if error.status == 404 else InvalidInput
-        told = kind(f"{request.method} {request.path}: {error.reason.lower()}", "see the API's description")
-        return json_response(envelope(told), error.status)
+        cause = f"{request.method} {request.path}: {error.reason.lower()}"
+        if is_api:
+            return json_response(envelope(kind(cause, "see the API's description")), error.status)
+        return _in_words(request, kind(cause, "begin at the overview"), error.status)
+
+
+def _in_words(request: web.Request, error: HeadwaterError, status: int) -> web.Response:
+    pages = request.app.get(ERROR_PAGES)
+    if pages is not None:
+        return pages.render(error, status)
+    return web.Response(text=f"{error.cause}\n\nNext: {error.next_step}", status=status)

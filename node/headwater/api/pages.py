@@ -1,165 +1,100 @@
-"""The first pages: an overview, one no-code form to train, a job's progress, and who taught an answer.
+"""The first pages: an overview, and who taught an answer. Training and what follows is in `train_pages`.
 
-Server-rendered, no CDN, no bundler. Pages show digests, accounts and figures, never prompts or records. Starting a
-training needs the home's token, which a person brings once with `?token=…` and the browser keeps in a strict cookie.
+Server-rendered, no CDN, no bundler. Pages show digests, accounts and figures, never prompts or records.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hmac
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, Final
 
-import jinja2
 from aiohttp import web
 
-from headwater.api.auth import COOKIE, Unauthorized, bears
-from headwater.errors import InvalidInput, Refused
-from headwater.modelfactory.bases import BASES
-from headwater.modelfactory.recipe import PRESETS
-from headwater.protocol.evaluation import EvaluationReport
+from headwater.api.html import HEADERS, Html
+from headwater.errors import Refused
+from headwater.protocol.attribution import AttributionBody
+from headwater.protocol.model import is_certified
 from headwater.service.claims import Claims
 from headwater.service.node import Node
 from headwater.service.receipt_rows import ReceiptRows
-from headwater.service.snapshot_rows import sealed_snapshots
-from headwater.types import WEI_PER_CREDIT, digest, hex0x
+from headwater.types import Address, digest
 
-SETTINGS: Final = ("epochs", "training_records", "rank")
-STATIC: Final = {"headwater.css": "text/css", "job.js": "text/javascript"}
-HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+STATIC: Final = {"headwater.css": "text/css", "job.js": "text/javascript", "favicon.svg": "image/svg+xml"}
+SHOWN_RECEIPTS: Final = 50
+SHOWN_ROWS: Final = 16
 
 
 class Pages:
-    def __init__(self, node: Node, receipts: ReceiptRows) -> None:
+    def __init__(self, node: Node, receipts: ReceiptRows, html: Html) -> None:
         self._node = node
         self._receipts = receipts
-        loader = jinja2.PackageLoader("headwater.web")
-        self._templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-        filters: dict[str, Callable[..., Any]] = {
-            "hex": hex0x,
-            "short": lambda text: f"{text[:12]}…",
-            "credits": _credits,
-            "percent": lambda ppm: f"{ppm / 10_000:.1f} %",
-            "any_bit": any,
-        }
-        self._templates.filters |= filters
+        self._html = html
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/", self.index),
-            web.get("/train", self.train_form),
-            web.post("/train", self.train),
-            web.get("/jobs/{job}", self.job),
-            web.post("/jobs/{job}/evaluate", self.evaluate),
             web.get("/receipts/{receipt}", self.receipt),
             web.get("/static/{name}", self.static),
         ]
 
     async def index(self, request: web.Request) -> web.StreamResponse:
-        return await self._page(request, "index.html", self._overview)
+        return await self._html.page(request, "index.html", self._overview)
 
     def _overview(self) -> dict[str, Any]:
         node = self._node
-        versions = node.models.all()
+        versions, receipts = node.models.all(), self._receipts.all()
         return {
             "chain_id": node.config.chain_id,
             "height": node.bench.chain.block().number,
             "single_operator": node.config.is_embedded_chain,
+            "serving": node.inference is not None,
+            "wallets": wallet_names(node),
             "datanets": node.datanets.list(),
-            "models": versions,
+            "models": [(row, is_certified(row.version)) for row in versions],
             "names": {row.version.model_id: row.name for row in versions},
-            "jobs": node.jobs.rows.all(),
-            "receipts": list(reversed(self._receipts.all()))[:50],
+            "jobs": list(reversed(node.jobs.rows.all())),
+            "receipts": list(reversed(receipts))[:SHOWN_RECEIPTS],
+            "receipts_not_shown": max(0, len(receipts) - SHOWN_RECEIPTS),
             "payouts": _payouts(node),
         }
 
-    async def train_form(self, request: web.Request) -> web.StreamResponse:
-        def facts() -> dict[str, Any]:
-            return {
-                "bases": [b.name for b in BASES],
-                "presets": list(PRESETS.values()),
-                "snapshots": sealed_snapshots(self._node.bench, self._node.datanets),
-                "trusted": bears(request, self._node.token) or self._brings_token(request),
-            }
-
-        return await self._page(request, "train.html", facts)
-
-    async def train(self, request: web.Request) -> web.StreamResponse:
-        """Start the training that the form describes, and show its progress."""
-        self._require_token(request)
-        form = await request.post()
-        changes = {}
-        for name in SETTINGS:
-            text = str(form.get(name, "")).strip()
-            if text and not (text.isascii() and text.isdigit()):
-                raise InvalidInput(f"{name.replace('_', ' ')} must be a whole number", "write digits only")
-            if text:
-                changes[name] = int(text)
-        wanted = {
-            "snapshot_ids": [hex0x(digest(str(form.get("snapshot", ""))))],
-            "base": str(form.get("base", "")),
-            "preset": str(form.get("preset", "")),
-            "changes": changes,
-            "data_split": "compositional",
-        }
-        job_id = await asyncio.to_thread(self._node.jobs.submit, "train", wanted)
-        raise web.HTTPSeeOther(f"/jobs/{job_id}")
-
-    async def evaluate(self, request: web.Request) -> web.StreamResponse:
-        self._require_token(request)
-        wanted = {"train_job": request.match_info["job"], "limit": 0}
-        job_id = await asyncio.to_thread(self._node.jobs.submit, "evaluate", wanted)
-        raise web.HTTPSeeOther(f"/jobs/{job_id}")
-
-    async def job(self, request: web.Request) -> web.StreamResponse:
-        def facts() -> dict[str, Any]:
-            row = self._node.jobs.rows.get(request.match_info["job"])
-            is_report = row.kind == "evaluate" and row.result is not None
-            report = EvaluationReport.from_json(row.result["report"]) if is_report and row.result else None
-            return {"job": row, "report": report}
-
-        return await self._page(request, "job.html", facts)
-
     async def receipt(self, request: web.Request) -> web.StreamResponse:
         def facts() -> dict[str, Any]:
-            row = self._receipts.required(digest(request.match_info["receipt"]))
-            owners: dict[str, int] = {}
-            for share in () if row.body is None else row.body.shares:
-                owners[share.account] = owners.get(share.account, 0) + share.ppm
-            return {"row": row, "body": row.body, "owners": sorted(owners.items(), key=lambda kv: -kv[1])}
+            row = self._receipts.required(digest(request.match_info["receipt"].removeprefix("chatcmpl-")))
+            key = (row.receipt.model_id, row.receipt.version)
+            found = [v for v in self._node.models.all() if (v.version.model_id, v.version.version) == key]
+            return {
+                "row": row,
+                "body": row.body,
+                "owners": [] if row.body is None else owners_of(row.body),
+                "model": found[0].name if found else None,
+                "certified": any(is_certified(v.version) for v in found),
+                "wallets": wallet_names(self._node),
+                "shown_rows": SHOWN_ROWS,
+            }
 
-        return await self._page(request, "receipt.html", facts)
+        return await self._html.page(request, "receipt.html", facts)
 
     async def static(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         if name not in STATIC:
             raise web.HTTPNotFound()
         text = (files("headwater.web") / "static" / name).read_text("utf-8")
-        return web.Response(text=text, content_type=STATIC[name], headers={"X-Content-Type-Options": "nosniff"})
+        headers = HEADERS | {"Cache-Control": "no-cache"}
+        return web.Response(text=text, content_type=STATIC[name], headers=headers)
 
-    async def _page(self, request: web.Request, name: str, facts: Any) -> web.StreamResponse:
-        values = await asyncio.to_thread(facts)
-        html = self._templates.get_template(name).render(**values)
-        response = web.Response(text=html, content_type="text/html", headers=HEADERS)
-        if self._brings_token(request):
-            response.set_cookie(COOKIE, self._node.token, httponly=True, samesite="Strict", path="/")
-        return response
 
-    def _brings_token(self, request: web.Request) -> bool:
-        given = request.query.get("token", "")
-        return bool(given) and hmac.compare_digest(given.encode(), self._node.token.encode())
+def wallet_names(node: Node) -> dict[Address, str]:
+    """What this home calls the accounts that are its own."""
+    return {account: name for name, account in node.bench.signer.wallets().items()}
 
-    def _require_token(self, request: web.Request) -> None:
-        if not bears(request, self._node.token):
-            raise Unauthorized("this browser has not brought the node's token", "open /train?token=… once")
+
+def owners_of(body: AttributionBody) -> list[tuple[Address, int]]:
+    """(account, ppm), the largest first."""
+    owners: dict[Address, int] = {}
+    for share in body.shares:
+        owners[share.account] = owners.get(share.account, 0) + share.ppm
+    return sorted(owners.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _payouts(node: Node) -> Any:
@@ -168,8 +103,3 @@ def _payouts(node: Node) -> Any:
         return claims.rows(claims.final())
     except Refused:
         return ()
-
-
-def _credits(wei: int) -> str:
-    whole, rest = divmod(wei, WEI_PER_CREDIT)
-    return f"{whole}.{rest:018d}"[: len(str(whole)) + 7]

@@ -42,6 +42,7 @@ async def _run(session: Session, password: str, base: str) -> None:
         session.say(f"API and pages: {url}")
         session.say(f"OpenAI base URL: {url}/v1")
         session.say(f"token: in {node.home.api_token}")
+        session.say(f"to train in a browser, open once: {url}/train?token=$(cat {node.home.api_token})")
         session.say("ready")
         await stop.wait()
         session.say("stopping")
