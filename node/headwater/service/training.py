@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from headwater.config import Config
-from headwater.errors import InvalidInput
+from headwater.errors import InvalidInput, NotFound
 from headwater.modelfactory import job_spec as files
 from headwater.modelfactory.assets import assets_folder
 from headwater.modelfactory.bases import base
@@ -52,18 +52,21 @@ class TrainRequest:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> TrainRequest:
-        """Raises InvalidInput for unknown members."""
+        """Raises InvalidInput for anything that is missing, unknown or of another type."""
         if unknown := raw.keys() - {"snapshot_ids", "base", "preset", "changes", "data_split"}:
             raise InvalidInput(f"a training has no setting {min(unknown)!r}", "leave it out")
-        changes = dict(raw.get("changes") or {})
-        if wrong := changes.keys() - set(CHANGEABLE):
-            raise InvalidInput(f"{min(wrong)!r} cannot be changed", "change one of " + ", ".join(CHANGEABLE))
+        for name, kind in (("snapshot_ids", list), ("base", str)):
+            if not isinstance(raw.get(name), kind):
+                raise InvalidInput(f"a training needs {name} as a {kind.__name__}", "name it")
+        split = str(raw.get("data_split", "compositional")).upper()
+        if split not in DataSplit.__members__:
+            raise InvalidInput(f"the data split {split.lower()!r} is unknown", "use compositional or random")
         return cls(
-            tuple(sorted(digest(s) for s in raw["snapshot_ids"])),
-            str(raw["base"]),
+            _snapshot_ids(raw["snapshot_ids"]),
+            raw["base"],
             str(raw.get("preset", "standard")),
-            changes,
-            DataSplit[str(raw.get("data_split", "compositional")).upper()],
+            _changes(raw.get("changes") or {}),
+            DataSplit[split],
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -114,12 +117,16 @@ class Training:
         }
 
     def evaluate(self, job_id: str, raw: Mapping[str, Any], report: Report) -> Json:
-        """Ask the held-out records of a trained model and of every control."""
-        trained = self._home.jobs / str(raw["train_job"])
+        """Ask the held-out records of a trained model and of every control.
+
+        Raises NotFound (no such training), InvalidInput (not one, not done, limit), JobFailed with log lines.
+        """
+        asked_for = _limit(raw.get("limit", 0))
+        trained = self._trained(raw)
         spec = JobSpec.from_bytes((trained / files.SPEC_FILE).read_bytes())
         snapshots = [self._datanets.sealed(s) for s in spec.recipe.snapshot_ids]
         train, held_out = examples(snapshots, spec.recipe.data_split)
-        limit = int(raw.get("limit") or len(held_out))
+        limit = asked_for or len(held_out)
         plan = EvaluationPlan(
             str(trained / files.ADAPTER_FOLDER),
             str(minilm_folder(assets_folder(self._config.assets_dir))),
@@ -139,6 +146,21 @@ class Training:
             "report_digest": hex0x(found.digest()),
             "asked": asked,
         }
+
+    def _trained(self, raw: Mapping[str, Any]) -> Path:
+        """The folder of a finished training of this home."""
+        if "train_job" not in raw:
+            raise InvalidInput("an evaluation needs train_job", "name the training to evaluate")
+        name = str(raw["train_job"])
+        folder = self.folder(name)
+        if Path(name).name != name or not (folder / files.SPEC_FILE).is_file():
+            raise NotFound(f"no training {name!r} is here", "see the list of jobs")
+        kind = JobSpec.from_bytes((folder / files.SPEC_FILE).read_bytes()).kind
+        if kind is not JobKind.TRAIN:
+            raise InvalidInput(f"the job {name} is of kind {kind.value!r}", "name a training")
+        if not (folder / files.RESULT_FILE).is_file():
+            raise InvalidInput(f"the training {name} is not done", "wait for it, or run it again")
+        return folder
 
     def _run(
         self, folder: Path, spec: JobSpec, train: Sequence[Example], held_out: Sequence[Example], report: Report
@@ -181,7 +203,13 @@ class Training:
 
 
 def examples(snapshots: Sequence[SealedSnapshot], kind: DataSplit) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """(train, held out) over all snapshots, each in the order that its seal fixes."""
+    """(train, held out) over all snapshots, each in the order that its seal fixes.
+
+    Raises InvalidInput if two snapshots share records: what one holds out the other could train on.
+    """
+    names = [entry.commitment for snapshot in snapshots for entry in snapshot.manifest.entries]
+    if shared := len(names) - len(set(names)):
+        raise InvalidInput(f"the snapshots share {shared} records", "choose one snapshot of each Datanet")
     train: list[Example] = []
     held_out: list[Example] = []
     for snapshot in snapshots:
@@ -192,3 +220,29 @@ def examples(snapshots: Sequence[SealedSnapshot], kind: DataSplit) -> tuple[tupl
                 record = snapshot.records[name]
                 side.append(Example(name, record.prompt, record.answer))
     return tuple(train), tuple(held_out)
+
+
+def _snapshot_ids(raw: Sequence[Any]) -> tuple[Digest, ...]:
+    if not raw or not all(isinstance(s, str) for s in raw):
+        raise InvalidInput("a training needs snapshot ids as text", "name at least one sealed snapshot")
+    found = tuple(sorted(digest(s) for s in raw))
+    if len(set(found)) != len(found):
+        raise InvalidInput("a snapshot is named twice", "name each once")
+    return found
+
+
+def _changes(raw: Any) -> dict[str, int]:
+    if not isinstance(raw, Mapping):
+        raise InvalidInput("changes are no mapping of names to numbers", 'write e.g. {"epochs": 3}')
+    if wrong := raw.keys() - set(CHANGEABLE):
+        raise InvalidInput(f"{min(wrong)!r} cannot be changed", "change one of " + ", ".join(CHANGEABLE))
+    for name, value in raw.items():
+        if type(value) is not int or value < 0:
+            raise InvalidInput(f"{name} = {value!r} is no number from 0 on", "write a whole number")
+    return dict(raw)
+
+
+def _limit(raw: Any) -> int:
+    if type(raw) is not int or raw < 0:
+        raise InvalidInput(f"the limit {raw!r} is no number of records", "use 0 for all")
+    return raw

@@ -5,6 +5,7 @@ Deployed once a session (some ten seconds); every test opens lanes and makes bat
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -175,6 +176,9 @@ def model(devnet: Devnet, base_folder: Path, tmp_path_factory: pytest.TempPathFa
         "index": {
             "method_id": hex0x(examples.METHOD.digest()),
             "index_root": hex0x(examples.INDEX_TREE.root),
+            "floor_unit": examples.FLOOR_UNIT,
+            "record_cap_ppm": examples.METHOD.record_cap_ppm,
+            "listed_rows": examples.METHOD.listed_rows,
             "rows": len(examples.INDEX),
         },
         "folder": str(folder),
@@ -276,6 +280,12 @@ def _facts(row: VersionRow) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def world(devnet: Devnet, base_folder: Path) -> TrainedWorld:
     return train(devnet, base_folder)
+
+
+@pytest.fixture
+def copied(world: TrainedWorld, tmp_path: Path) -> Path:
+    """The training's folder, to be damaged."""
+    return Path(shutil.copytree(world.folder, tmp_path / "job"))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,6 @@ def status(world: TrainedWorld, row: VersionRow) -> str:
     return Models(world.bench).status(row).status
 
 
-@pytest.fixture
-def copied(world: TrainedWorld, tmp_path: Path) -> Path:
-    """The training's folder, to be damaged."""
-    return Path(shutil.copytree(world.folder, tmp_path / "job"))
-
-
 def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -60,7 +53,7 @@ def test_an_unknown_model_is_told(world: TrainedWorld) -> None:
 
 @pytest.mark.parametrize(
     ("file", "damage"),
-    [("checkpoint/state.safetensors", flip), ("index/index.safetensors", flip),
+    [("checkpoint/first_moment.safetensors", flip), ("index/index.safetensors", flip),
      (files.STEPS_FILE, cut), (files.TRAIN_FILE, exchange)],
 )  # fmt: skip
 def test_a_folder_that_is_not_what_was_registered_is_not_voted_on(
