@@ -23,6 +23,9 @@ interface IModelRegistry {
     /// @param dataSplit How held-out records were chosen: 0 compositional, 1 random.
     /// @param methodId The attribution method.
     /// @param indexRoot Root over the attribution index's rows.
+    /// @param floorUnit The noise floor of a query of length sqrt(sketch width).
+    /// @param recordCapPpm The method's: what one record may count for.
+    /// @param listedRows The method's: how many rows an attribution lists at most.
     /// @param certificateDigest Zero = uncertified.
     struct ModelVersion {
         bytes32 modelId;
@@ -39,6 +42,9 @@ interface IModelRegistry {
         bytes32 methodId;
         bytes32 indexRoot;
         uint32 indexRows;
+        uint64 floorUnit;
+        uint32 recordCapPpm;
+        uint32 listedRows;
         bytes32 certificateDigest;
         bytes32 evaluationDigest;
     }
@@ -185,7 +191,7 @@ interface IModelRegistry {
     event BasePayeeSet(bytes32 indexed baseDigest, address indexed payee);
     event ProtocolPayeeSet(address indexed payee);
 
-    /// @notice A constructor argument is out of its bounds.
+    /// @notice A constructor argument, or a number of a version, is out of its bounds.
     error ParameterOutOfBounds(bytes32 name, uint256 value);
     /// @notice This creator has used this salt before.
     error ModelExists(bytes32 modelId);

@@ -35,6 +35,34 @@ contract SettlementHarness {
         return value.hash();
     }
 
+    function hashAttributionLeaf(Leaves.AttributionLeaf calldata value) external pure returns (bytes32) {
+        return value.hash();
+    }
+
+    function hashLaneRow(Leaves.LaneRow calldata value) external pure returns (bytes32) {
+        return value.hash();
+    }
+
+    function hashStrikeLeaf(Leaves.StrikeLeaf calldata value) external pure returns (bytes32) {
+        return value.hash();
+    }
+
+    function hashPartLeaf(Leaves.PartLeaf calldata value) external pure returns (bytes32) {
+        return value.hash();
+    }
+
+    function hashIndexRow(Leaves.IndexRow calldata value) external pure returns (bytes32) {
+        return value.hash();
+    }
+
+    function hashRowScore(Leaves.RowScore calldata value) external pure returns (bytes32) {
+        return value.hash();
+    }
+
+    function hashOwnerShare(Leaves.OwnerShare calldata value) external pure returns (bytes32) {
+        return value.hash();
+    }
+
     function verifyMerkle(
         bytes32 root,
         bytes32 structHash,

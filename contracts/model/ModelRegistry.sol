@@ -17,7 +17,7 @@ import {ModelPrices} from "./ModelPrices.sol";
 contract ModelRegistry is ModelPrices, ModelAttestation, AccessManaged {
     bytes32 public constant MODEL_VERSION_TYPEHASH =
         keccak256(
-            "ModelVersion(bytes32 modelId,uint32 version,bytes32 parentModelId,uint32 parentVersion,bytes32 baseDigest,bytes32 snapshotsRoot,uint8 dataSplit,bytes32 recipeDigest,bytes32 stepChainDigest,bytes32 adapterDigest,bytes32 checkpointDigest,bytes32 methodId,bytes32 indexRoot,uint32 indexRows,bytes32 certificateDigest,bytes32 evaluationDigest)"
+            "ModelVersion(bytes32 modelId,uint32 version,bytes32 parentModelId,uint32 parentVersion,bytes32 baseDigest,bytes32 snapshotsRoot,uint8 dataSplit,bytes32 recipeDigest,bytes32 stepChainDigest,bytes32 adapterDigest,bytes32 checkpointDigest,bytes32 methodId,bytes32 indexRoot,uint32 indexRows,uint64 floorUnit,uint32 recordCapPpm,uint32 listedRows,bytes32 certificateDigest,bytes32 evaluationDigest)"
         );
 
     /// @notice The longest delay of a price rise that a deployment may choose, in seconds.
@@ -35,6 +35,9 @@ contract ModelRegistry is ModelPrices, ModelAttestation, AccessManaged {
 
     /// @notice Data splits are 0 (compositional) and 1 (random).
     uint8 public constant LAST_DATA_SPLIT = 1;
+
+    /// @notice Rows that one attribution may list: as many as one transaction can go through.
+    uint32 public constant MAX_LISTED_ROWS = 64;
 
     /// @inheritdoc IModelRegistry
     uint256 public constant MAX_LINEAGE = 64;
@@ -240,6 +243,12 @@ contract ModelRegistry is ModelPrices, ModelAttestation, AccessManaged {
         if (given.recipeDigest == 0) revert EmptyDigest("recipeDigest");
         if (given.adapterDigest == 0) revert EmptyDigest("adapterDigest");
         if (given.dataSplit > LAST_DATA_SPLIT) revert UnknownDataSplit(given.dataSplit);
+        if (given.recordCapPpm == 0 || given.recordCapPpm > Ppm.WHOLE) {
+            revert ParameterOutOfBounds("recordCapPpm", given.recordCapPpm);
+        }
+        if (given.listedRows == 0 || given.listedRows > MAX_LISTED_ROWS) {
+            revert ParameterOutOfBounds("listedRows", given.listedRows);
+        }
         bool hasParent = given.parentModelId != 0 || given.parentVersion != 0;
         if (hasParent && _states[given.parentModelId][given.parentVersion].status == VersionStatus.None) {
             revert UnknownParent(given.parentModelId, given.parentVersion);

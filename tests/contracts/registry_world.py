@@ -152,6 +152,9 @@ class Registries:
             method_id=name("method"),
             index_root=name("index"),
             index_rows=400,
+            floor_unit=1_000,
+            record_cap_ppm=250_000,
+            listed_rows=64,
             certificate_digest=ZERO_DIGEST,
             evaluation_digest=name("evaluation"),
         )

@@ -235,6 +235,7 @@ class Settlement:
             proposal.attributions_root,
             proposal.chunks_root,
             ZERO_DIGEST,
+            ZERO_DIGEST,
             tree.root,
             tree.total,
         )

@@ -15,8 +15,16 @@ from hypothesis import strategies as st
 from settlement_world import Settlement
 
 from headwater.errors import InvalidInput
-from headwater.protocol.attribution import Attribution
-from headwater.protocol.epoch import Epoch, Proposal, ReceiptLeaf
+from headwater.protocol.attribution import Attribution, IndexRow, OwnerShare, RowScore
+from headwater.protocol.epoch import (
+    AttributionLeaf,
+    Epoch,
+    LaneRow,
+    PartLeaf,
+    Proposal,
+    ReceiptLeaf,
+    StrikeLeaf,
+)
 from headwater.protocol.merkle import MerkleTree, leaf_hash
 from headwater.protocol.receipt import Receipt
 from headwater.protocol.signed_types import SIGNED_TYPES
@@ -28,7 +36,21 @@ from headwater.testing import vectors
 from headwater.types import Address, Wei, digest
 
 VECTORS = Path(__file__).parents[1] / "conformance/vectors"
-HASHED = (Voucher, Receipt, Attribution, Proposal, Epoch, ReceiptLeaf)
+HASHED = (
+    Voucher,
+    Receipt,
+    Attribution,
+    Proposal,
+    Epoch,
+    ReceiptLeaf,
+    AttributionLeaf,
+    LaneRow,
+    StrikeLeaf,
+    PartLeaf,
+    IndexRow,
+    RowScore,
+    OwnerShare,
+)
 LEDGER = Actor("ledger").address
 ACCOUNTS = sorted((Actor(f"payee {i}").address for i in range(40)), key=lambda a: bytes.fromhex(a[2:]))
 
@@ -71,6 +93,8 @@ def _extreme(kind: str, fill: int) -> Any:
         return bytes([fill]) * 32
     if kind == "address":
         return Actor("x").address if fill else "0x" + "00" * 20
+    if kind == "bool":
+        return bool(fill)
     return int.from_bytes(bytes([fill]) * (int(kind.removeprefix("uint")) // 8), "big")
 
 

@@ -152,7 +152,7 @@ def signed_receipt(world: Registries, version: ModelVersion) -> SignedReceipt:
     receipt, attribution = vectors.sample(Receipt), vectors.sample(Attribution)
     assert isinstance(receipt, Receipt) and isinstance(attribution, Attribution)
     receipt = replace(receipt, model_id=version.model_id, version=version.version)
-    body = AttributionBody(receipt.digest(), name("method"), name("index"), b"", (), (), WHOLE_PPM, ())
+    body = AttributionBody(receipt.digest(), name("method"), name("index"), b"", 0, (), (), WHOLE_PPM, ())
     key, domain = Actor("provider key"), world.settlement.escrow.domain
     return SignedReceipt(
         receipt, Signature(key.sign(receipt, domain)), attribution, Signature(key.sign(attribution, domain)), body

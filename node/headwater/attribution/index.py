@@ -106,10 +106,15 @@ class AttributionIndex:
     @functools.cached_property
     def leaves(self) -> tuple[IndexRow, ...]:
         """The Merkle leaves in order."""
+        rows = zip(self.head.records, self.divisors, self.scales, self._row_digests, strict=True)
         return tuple(
-            IndexRow(i, r.owner, r.datanet_id, r.cluster, int(scale), Digest(keccak(row.tobytes())))
-            for i, (r, scale, row) in enumerate(zip(self.head.records, self.scales, self.packed, strict=True))
+            IndexRow(i, r.owner, r.datanet_id, r.cluster, int(divisor), int(scale), row_digest)
+            for i, (r, divisor, scale, row_digest) in enumerate(rows)
         )
+
+    @functools.cached_property
+    def _row_digests(self) -> tuple[Digest, ...]:
+        return tuple(Digest(keccak(row.tobytes())) for row in self.packed)
 
     @functools.cached_property
     def root(self) -> Digest:
@@ -125,8 +130,8 @@ class AttributionIndex:
         kept: dict[Digest, dict[tuple[int, Digest], int]] = {}
         firsts_first = sorted(range(len(self)), key=lambda i: not self.head.records[i].is_original)
         for i in firsts_first:
-            leaf = self.leaves[i]
-            kept.setdefault(leaf.cluster, {}).setdefault((leaf.scale, leaf.row_digest), i)
+            cluster, row = self.head.records[i].cluster, (int(self.scales[i]), self._row_digests[i])
+            kept.setdefault(cluster, {}).setdefault(row, i)
         out = np.zeros(len(self), np.int64)
         for rows in kept.values():
             out[list(rows.values())] = len(rows)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from hashlib import shake_256
-from math import isqrt
 from typing import Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from headwater.attribution.index import AttributionIndex
 from headwater.attribution.method import QUERY_LIMIT
 from headwater.attribution.quantise import Float64Array, Int8Array, quantise_query, unpack_floats
 from headwater.errors import InvalidInput
+from headwater.protocol.influence import floor_of
 from headwater.types import WHOLE_PPM, Digest
 
 Int64Array = NDArray[np.int64]
@@ -73,9 +73,8 @@ class Scorer:
         Rows are clipped at a multiple of their RMS, so their integer lengths are nearly equal and the floor is
         nearly a threshold on the cosine: neither a row's scale nor anybody else's rows move it.
         """
-        query = self.read(sketch).astype(np.int64)
-        squared_length = int(query @ query)
-        return isqrt(self._floor_unit**2 * squared_length // len(query))
+        self.read(sketch)
+        return floor_of(self.floor_unit, sketch)
 
     def read(self, sketch: bytes) -> Int8Array:
         """The sketch's coordinates, int8 [k]. Raises InvalidInput for another length or the value -128."""
@@ -88,7 +87,8 @@ class Scorer:
         return query
 
     @functools.cached_property
-    def _floor_unit(self) -> int:
+    def floor_unit(self) -> int:
+        """The floor at length sqrt(k); a model version commits to it."""
         method = self.index.method
         originals = self.index.divisors > 0
         total = int(originals.sum()) * method.floor_queries

@@ -23,6 +23,7 @@ from headwater.attribution.shares import attribution_body
 from headwater.errors import InvalidInput
 from headwater.protocol.attribution import AttributionBody
 from headwater.protocol.epoch import TOLERANCE_PPM
+from headwater.protocol.model import ModelVersion
 from headwater.protocol.tokens import LabelledTokens
 from headwater.types import WHOLE_PPM, Address, Digest
 
@@ -33,7 +34,9 @@ ROW_DIFFERENCES_PPM: Final = 1_000
 SCALE_TOLERANCE_PPM: Final = 100
 """How far a recomputed row scale may lie from the committed one: float32 noise was 19 ppm at most in 40 rows."""
 
-Link = Literal["method", "index", "sketch", "scores", "shares", "tolerance", "zero_share", "row_scale", "row"]
+Link = Literal[
+    "method", "index", "floor", "sketch", "scores", "shares", "tolerance", "zero_share", "row_scale", "row"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,11 @@ def verify_integers(scorer: Scorer, body: AttributionBody) -> tuple[Finding, ...
     except InvalidInput as error:
         return (Finding("sketch", error.cause, MAX_ERROR_PPM),)
     findings = []
+    if body.floor != again.floor:
+        findings.append(Finding("floor", "the floor does not follow from the sketch", MAX_ERROR_PPM))
     if body.scores != again.scores:
-        wrong = sorted({(s.position, s.score) for s in body.scores} ^ {(s.position, s.score) for s in again.scores})
-        position = wrong[0][0] if wrong else None
+        wrong = set(body.scores) ^ set(again.scores)
+        position = min((s.position for s in wrong), default=None)
         findings.append(
             Finding(
                 "scores", "the listed rows or their scores do not follow from the sketch", MAX_ERROR_PPM, position
@@ -104,6 +109,18 @@ def verify_attribution(
     ]
     differing = sum(a != b for a, b in zip(body.sketch, again.sketch, strict=False))
     return AttributionCheck(tuple(findings), max((f.error_ppm for f in findings), default=error), differing)
+
+
+def verify_terms(scorer: Scorer, version: ModelVersion) -> tuple[Finding, ...]:
+    """Hold what a version states of its method and floor against the index, recomputed exactly."""
+    method = scorer.index.method
+    stated = (version.method_id, version.record_cap_ppm, version.listed_rows)
+    findings = []
+    if stated != (method.digest(), method.record_cap_ppm, method.listed_rows):
+        findings.append(Finding("method", "the version states other terms than its method's", MAX_ERROR_PPM))
+    if version.floor_unit != scorer.floor_unit:
+        findings.append(Finding("floor", "the version's floor does not follow from its index", MAX_ERROR_PPM))
+    return tuple(findings)
 
 
 def verify_rows(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headwater.errors import InvalidInput
-from headwater.protocol.codec import Account, Bytes32, Document, PpmShare, Uint8, Uint32, Uint64, Uint128
+from headwater.protocol.codec import Account, Bytes32, Document, PpmShare, Uint8, Uint32, Uint64
 from headwater.protocol.merkle import merkle_root
 from headwater.protocol.typed_data import TypedStruct, signed_by_contract
 from headwater.types import WHOLE_PPM, Digest, address_bytes
@@ -45,12 +45,14 @@ class AttributionMethod(Document):
 
 @dataclass(frozen=True, slots=True)
 class IndexRow(TypedStruct):
-    """Leaf of the index root: one record's int4 sketch and whose it is."""
+    """Leaf of the index root: one record's int4 sketch, whose it is, and by what its score is divided."""
 
     position: Uint32
     owner: Account
     datanet_id: Bytes32
     cluster: Bytes32
+    divisor: Uint32
+    """Different rows in the record's cluster, which share one record's weight; 0 for a copy, which never counts."""
     scale: Uint64
     row_digest: Bytes32
     """keccak-256 of the packed int4 row."""
@@ -65,10 +67,32 @@ class ShareKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class RowScore(TypedStruct):
-    """Leaf of the scores root: an index row above the floor and its exact score."""
+    """Leaf of the scores root: a listed index row, its exact dot product, and what else its share follows from."""
 
     position: Uint32
-    score: Uint128
+    product: Uint32
+    """Dot product with the public sketch; above the floor, so never negative."""
+    scale: Uint64
+    divisor: Uint32
+    owner: Account
+    datanet_id: Bytes32
+
+    @property
+    def score(self) -> int:
+        return self.product * self.scale
+
+    @property
+    def mass(self) -> int:
+        """Its score, with its cluster counted once; listed rows stand by falling mass, then position."""
+        return self.score // self.divisor
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return -self.mass, self.position
+
+    def excess(self, floor: int) -> int:
+        """What stands above the floor, with the cluster counted once."""
+        return (self.product - floor) * self.scale // self.divisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +123,10 @@ class AttributionBody(Document):
     index_root: Bytes32
     sketch: bytes
     """int8, `sketch_width` of them, two's complement."""
+    floor: Uint32
+    """The dot product that noise reaches with a query of the sketch's length."""
     scores: tuple[RowScore, ...]
-    """Rows above the floor, highest score first, then lower position first; at most `listed_rows`."""
+    """Rows above the floor, most mass first, then lower position first; at most `listed_rows`."""
     shares: tuple[OwnerShare, ...]
     """Ascending by (kind, account, datanet_id); ppm above zero."""
     base_ppm: PpmShare
@@ -112,8 +138,10 @@ class AttributionBody(Document):
             raise InvalidInput("the attribution's shares and base part are not 1,000,000 ppm", "compute them again")
         if list(self.shares) != sorted(self.shares, key=share_order) or any(s.ppm == 0 for s in self.shares):
             raise InvalidInput("the attribution's shares are out of order or empty", "sort them and drop zeros")
-        if [(-s.score, s.position) for s in self.scores] != sorted((-s.score, s.position) for s in self.scores):
-            raise InvalidInput("the attribution's scores are out of order", "sort by falling score, then position")
+        if any(s.divisor == 0 for s in self.scores):
+            raise InvalidInput("the attribution lists a copy", "list rows with a divisor only")
+        if [s.order for s in self.scores] != sorted(s.order for s in self.scores):
+            raise InvalidInput("the attribution's scores are out of order", "sort by falling mass, then position")
 
     def ppm_of(self, kind: ShareKind) -> int:
         return sum(s.ppm for s in self.shares if s.kind == kind.value)
@@ -132,6 +160,7 @@ class Attribution(TypedStruct):
     index_root: Bytes32
     sketch_digest: Bytes32
     """keccak-256 of the int8 sketch."""
+    floor: Uint32
     scores_root: Bytes32
     shares_root: Bytes32
     body_digest: Bytes32

@@ -37,6 +37,7 @@ class Solidity:
 
 
 Uint8 = Annotated[int, Solidity("uint8")]
+Uint16 = Annotated[int, Solidity("uint16")]
 Uint32 = Annotated[int, Solidity("uint32")]
 Uint64 = Annotated[int, Solidity("uint64")]
 Uint128 = Annotated[int, Solidity("uint128")]

@@ -13,7 +13,7 @@ from typing import Final
 from eth_utils import keccak
 
 from headwater.protocol.attribution import Attribution, AttributionBody
-from headwater.protocol.codec import Account, Bytes32, Document, Flag, Uint32, Uint64, WeiAmount
+from headwater.protocol.codec import Account, Bytes32, Document, Flag, Uint16, Uint32, Uint64, WeiAmount
 from headwater.protocol.merkle import MerkleTree, merkle_root
 from headwater.protocol.receipt import Receipt
 from headwater.protocol.typed_data import TypedStruct, signed_by_contract
@@ -61,11 +61,28 @@ class AttributionLeaf(TypedStruct):
 
 @dataclass(frozen=True, slots=True)
 class StrikeLeaf(TypedStruct):
-    """Leaf of the strike root: a receipt that is refunded, in the receipts' order."""
+    """Leaf of the strike root: a receipt that is refunded; ascending by position, so that absence can be shown."""
 
+    position: Uint32
+    """The receipt's index in the receipts root."""
     receipt_digest: Bytes32
     error_ppm: Uint32
     undelivered: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class PartLeaf(TypedStruct):
+    """Leaf of the parts root: one payment out of one receipt; ascending by (account, position, slot), none of zero.
+
+    An account's parts are neighbours, so what an epoch adds to its payout is the difference of two prefix sums.
+    """
+
+    account: Account
+    position: Uint32
+    """The receipt's index in the receipts root."""
+    slot: Uint16
+    """Where in the receipt's division the part comes from, see `shares`."""
+    amount: WeiAmount
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +142,8 @@ class Epoch(TypedStruct):
     attributions_root: Bytes32
     chunks_root: Bytes32
     strikes_root: Bytes32
+    parts_root: Bytes32
+    """Root of the Merkle-sum tree of `PartLeaf`; its total is what this epoch pays, over all accounts."""
     payout_root: Bytes32
     payout_total: WeiAmount
 

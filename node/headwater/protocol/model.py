@@ -76,6 +76,12 @@ class ModelVersion(TypedStruct):
     method_id: Bytes32
     index_root: Bytes32
     index_rows: Uint32
+    floor_unit: Uint64
+    """The noise floor of a query of length sqrt(width): an attribution's floor follows from it and its sketch."""
+    record_cap_ppm: PpmShare
+    """The method's; on chain, so that a contract can repeat the method's division."""
+    listed_rows: Uint32
+    """The method's."""
     certificate_digest: Bytes32
     evaluation_digest: Bytes32
 

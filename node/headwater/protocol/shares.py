@@ -1,7 +1,8 @@
-"""Dividing without losing a wei: ppm by largest remainder, money by floor with a named taker of the rest.
+"""Dividing a price without losing a wei: every part rounds down, a named taker gets the rest.
 
-In: integer weights, a price, its split, an attribution's shares, the payees. Out: parts that add up to the whole,
-exactly (PROTOCOL.md, head and §5). Rounding goes down for everybody; the remainder goes to `protocol`.
+In: integer weights; a price, its split, an attribution's shares, the payees. Out: ppm by largest remainder; parts
+that add up to the whole, exactly (PROTOCOL.md, head and §5), each in a numbered slot, so that a contract can compute
+any one of them alone. The remainder goes to `protocol`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,16 @@ ROLES: Final[tuple[Role, ...]] = (
     "base",
     "refund",
 )
+
+REFUND_SLOT: Final = 0
+MODEL_OWNER_SLOT: Final = 1
+PROVIDER_SLOT: Final = 2
+VALIDATORS_SLOT: Final = 3
+PROTOCOL_SLOT: Final = 4
+CONTRIBUTORS_BASE_SLOT: Final = 5
+DATANET_OWNERS_BASE_SLOT: Final = 6
+FIRST_SHARE_SLOT: Final = 7
+"""Share j has two slots: 7 + 2j pays its contributor, 8 + 2j the owner of its Datanet."""
 
 
 def largest_remainder(weights: Mapping[Address, int], whole: int = WHOLE_PPM) -> dict[Address, Ppm]:
@@ -61,40 +72,48 @@ class Payees:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One payment out of one price."""
+    """One payment out of one price; `slot` says where in the division it comes from."""
 
     account: Address
     role: Role
     wei: Wei
+    slot: int
 
 
 def divide_price(price: Wei, split: PriceSplit, body: AttributionBody, payees: Payees) -> tuple[Part, ...]:
-    """All parts of one price, merged by (account, role), in the order of ROLES then address; Σ wei = price.
+    """All parts of one price above zero, one a slot, ascending by slot; Σ wei = price.
 
     Raises InvalidInput if a share names a Datanet without an owner in `payees`.
     """
-    amounts: dict[tuple[Address, Role], int] = {}
-
-    def pay(account: Address, role: Role, wei: int) -> None:
-        if wei:
-            amounts[account, role] = amounts.get((account, role), 0) + wei
-
     contributors = price * split.contributors_ppm // WHOLE_PPM
     datanet_owners = price * split.datanet_owners_ppm // WHOLE_PPM
-    base_goes_to: tuple[Address, Role] = (
-        (payees.user, "refund") if payees.base == ZERO_ADDRESS else (payees.base, "base")
-    )
-    for share in body.shares:
+    base_account, base_role = _base_goes_to(payees)
+    parts = [
+        Part(payees.model_owner, "model_owner", _part(price, split.model_owner_ppm), MODEL_OWNER_SLOT),
+        Part(payees.provider, "provider", _part(price, split.provider_ppm), PROVIDER_SLOT),
+        Part(payees.validators, "validators", _part(price, split.validators_ppm), VALIDATORS_SLOT),
+        Part(base_account, base_role, _part(contributors, body.base_ppm), CONTRIBUTORS_BASE_SLOT),
+        Part(base_account, base_role, _part(datanet_owners, body.base_ppm), DATANET_OWNERS_BASE_SLOT),
+    ]
+    for j, share in enumerate(body.shares):
         if share.datanet_id not in payees.datanet_owners:
             raise InvalidInput(f"Datanet 0x{share.datanet_id.hex()} has no known owner", "read it from the registry")
-        pay(share.account, "contributor", contributors * share.ppm // WHOLE_PPM)
-        pay(payees.datanet_owners[share.datanet_id], "datanet_owner", datanet_owners * share.ppm // WHOLE_PPM)
-    for part in (contributors, datanet_owners):
-        pay(*base_goes_to, part * body.base_ppm // WHOLE_PPM)
-    pay(payees.model_owner, "model_owner", price * split.model_owner_ppm // WHOLE_PPM)
-    pay(payees.provider, "provider", price * split.provider_ppm // WHOLE_PPM)
-    pay(payees.validators, "validators", price * split.validators_ppm // WHOLE_PPM)
-    pay(payees.protocol, "protocol", price - sum(amounts.values()))
-    order = {role: i for i, role in enumerate(ROLES)}
-    rows = sorted(amounts.items(), key=lambda kv: (order[kv[0][1]], address_bytes(kv[0][0])))
-    return tuple(Part(account, role, Wei(wei)) for (account, role), wei in rows)
+        owner, slot = payees.datanet_owners[share.datanet_id], FIRST_SHARE_SLOT + 2 * j
+        parts.append(Part(share.account, "contributor", _part(contributors, share.ppm), slot))
+        parts.append(Part(owner, "datanet_owner", _part(datanet_owners, share.ppm), slot + 1))
+    rest = Wei(price - sum(p.wei for p in parts))
+    parts.append(Part(payees.protocol, "protocol", rest, PROTOCOL_SLOT))
+    return tuple(sorted((p for p in parts if p.wei), key=lambda p: p.slot))
+
+
+def refund_price(price: Wei, user: Address) -> tuple[Part, ...]:
+    """The parts of a struck receipt: all of it goes back to its user."""
+    return (Part(user, "refund", price, REFUND_SLOT),) if price else ()
+
+
+def _base_goes_to(payees: Payees) -> tuple[Address, Role]:
+    return (payees.user, "refund") if payees.base == ZERO_ADDRESS else (payees.base, "base")
+
+
+def _part(amount: int, ppm: int) -> Wei:
+    return Wei(amount * ppm // WHOLE_PPM)

@@ -1,10 +1,10 @@
-"""Merkle-sum tree of payouts: the root carries the total, so no set of proofs can pay out more than it.
+"""Merkle-sum trees of payouts and of parts: the root carries the total, so no set of proofs can pay out more than it.
 
-In: (account, cumulative wei) pairs. Out: root hash and total, proofs, their check. Leaf hash =
-keccak(keccak(typed leaf)), leaf sum = cumulative; node hash = keccak(abi.encode(left hash, left sum, right hash,
-right sum)), node sum = the sum of both, below 2**128. Leaves are strictly ascending by account and padded with
-(0, 0) to a power of two. Source: Merkle-sum trees as in summa and proof-of-liabilities work; the index rule of
-`merkle` holds here too.
+In: (account, cumulative wei) pairs, or typed leaves with their amounts. Out: root hash and total, proofs, their
+check. Leaf hash = keccak(keccak(typed leaf)), leaf sum = its amount; node hash = keccak(abi.encode(left hash, left
+sum, right hash, right sum)), node sum = the sum of both, below 2**128. Payouts ascend strictly by account; leaves are
+padded with (0, 0) to a power of two. Source: Merkle-sum trees as in summa and proof-of-liabilities work; the index
+rule of `merkle` holds here too.
 """
 
 from __future__ import annotations
@@ -56,13 +56,12 @@ def sum_parent(left: SumNode, right: SumNode) -> SumNode:
     return SumNode(Digest(keccak(words)), Wei(total))
 
 
-class PayoutTree:
-    """The payout tree of one epoch; `cumulative` maps each account to its total since the ledger began."""
+class SumTree:
+    """All levels over leaf nodes in order: each leaf's hash is keccak(typed leaf hash), its sum the leaf's amount."""
 
-    def __init__(self, chain_id: int, ledger: Address, cumulative: Mapping[Address, Wei]) -> None:
-        self.accounts: tuple[Address, ...] = tuple(sorted(cumulative, key=address_bytes))
-        self._cumulative = dict(cumulative)
-        level = [self._leaf(PayoutLeaf(chain_id, ledger, a, cumulative[a])) for a in self.accounts]
+    def __init__(self, leaves: Sequence[SumNode]) -> None:
+        self.size = len(leaves)
+        level = list(leaves)
         self._levels = [level]
         padding = _PADDING
         while len(level) > 1:
@@ -73,17 +72,37 @@ class PayoutTree:
             padding = sum_parent(padding, padding)
             self._levels.append(level)
 
-    @staticmethod
-    def _leaf(leaf: PayoutLeaf) -> SumNode:
-        return SumNode(Digest(keccak(leaf.digest())), leaf.cumulative)
+    @property
+    def depth(self) -> int:
+        return len(self._levels) - 1
 
     @property
     def root(self) -> Digest:
-        return self._levels[-1][0].hash if self.accounts else ZERO_DIGEST
+        return self._levels[-1][0].hash if self.size else ZERO_DIGEST
 
     @property
     def total(self) -> Wei:
-        return self._levels[-1][0].sum if self.accounts else Wei(0)
+        return self._levels[-1][0].sum if self.size else Wei(0)
+
+    def proof_at(self, index: int) -> tuple[SumNode, ...]:
+        """Sibling nodes from the leaf's level upwards. Raises NotFound for an index without a leaf."""
+        if not 0 <= index < self.size:
+            raise NotFound(f"the tree has no leaf {index}", f"use an index below {self.size}")
+        return tuple(level[(index >> height) ^ 1] for height, level in enumerate(self._levels[:-1]))
+
+
+def sum_leaf(leaf: TypedStruct, amount: Wei) -> SumNode:
+    return SumNode(Digest(keccak(leaf.digest())), amount)
+
+
+class PayoutTree(SumTree):
+    """The payout tree of one epoch; `cumulative` maps each account to its total since the ledger began."""
+
+    def __init__(self, chain_id: int, ledger: Address, cumulative: Mapping[Address, Wei]) -> None:
+        self.accounts: tuple[Address, ...] = tuple(sorted(cumulative, key=address_bytes))
+        self._cumulative = dict(cumulative)
+        leaves = [PayoutLeaf(chain_id, ledger, a, cumulative[a]) for a in self.accounts]
+        super().__init__([sum_leaf(leaf, leaf.cumulative) for leaf in leaves])
 
     def cumulative_of(self, account: Address) -> Wei:
         return self._cumulative.get(account, Wei(0))
@@ -97,8 +116,7 @@ class PayoutTree:
 
     def proof(self, account: Address) -> tuple[SumNode, ...]:
         """Sibling nodes from the leaf's level upwards."""
-        index = self.index_of(account)
-        return tuple(level[(index >> height) ^ 1] for height, level in enumerate(self._levels[:-1]))
+        return self.proof_at(self.index_of(account))
 
 
 def verify_payout(root: Digest, total: Wei, leaf: PayoutLeaf, index: int, proof: Sequence[SumNode]) -> bool:

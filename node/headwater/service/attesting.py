@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from headwater.attribution.checkpoint import load_checkpoint
 from headwater.attribution.features import GradientModel
-from headwater.attribution.verify import verify_rows
+from headwater.attribution.score import Scorer
+from headwater.attribution.verify import verify_rows, verify_terms
 from headwater.modelfactory import job_spec as files
 from headwater.modelfactory.job_spec import JobSpec
 from headwater.modelfactory.replay import replay_segment
@@ -88,7 +89,10 @@ class Attesting:
         base_folder = Path(spec.base_folder)
         tokens = labelled_records(row.folder, base_folder)
         model = GradientModel.load(base_folder, checkpoint, index.method)
-        faults = verify_rows(index, model, {i: tokens[i] for i in drawn})
+        faults = (
+            *verify_terms(Scorer(index), row.version),
+            *verify_rows(index, model, {i: tokens[i] for i in drawn}),
+        )
         said = "; ".join(f.message for f in faults) or "they hold"
         say(f"  {len(drawn)} drawn index rows recomputed: {said}")
         segment = replay_segment(

@@ -66,6 +66,7 @@ def attribution_of(receipt: Receipt, body: AttributionBody) -> Attribution:
         method_id=body.method_id,
         index_root=body.index_root,
         sketch_digest=Digest(keccak(body.sketch)),
+        floor=body.floor,
         scores_root=scores_root(body),
         shares_root=shares_root(body),
         body_digest=body.digest(),

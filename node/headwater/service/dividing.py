@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headwater.protocol.shares import ROLES, Part
 from headwater.service.epochs import CommittedEpoch, Epochs
 from headwater.service.registry_facts import paymasters, version_facts
@@ -23,5 +25,5 @@ def divided(bench: Workbench, epochs: Epochs, committed: CommittedEpoch) -> tupl
         for part in receipt.parts:
             before = sums.get((part.account, part.role))
             wei = part.wei + (before.wei if before else 0)
-            sums[part.account, part.role] = Part(part.account, part.role, Wei(wei))
+            sums[part.account, part.role] = replace(before or part, wei=Wei(wei))
     return tuple(sorted(sums.values(), key=lambda p: (ROLES.index(p.role), p.account)))

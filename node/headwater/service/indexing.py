@@ -19,6 +19,7 @@ from headwater.attribution.features import GradientModel
 from headwater.attribution.fit import FitRecord, fit_index
 from headwater.attribution.index import MANIFEST_FILE, AttributionIndex, IndexedRecord
 from headwater.attribution.method import DEFAULT_METHOD
+from headwater.attribution.score import Scorer
 from headwater.errors import JobFailed
 from headwater.modelfactory import job_spec as files
 from headwater.modelfactory.data import Example, label_all, read_examples
@@ -86,7 +87,14 @@ def fit_in_child(folder: Path, plan: IndexPlan, report: Report) -> dict[str, Any
         write_durably(folder / PLAN_FILE, document.canonical_bytes())
         _run_child(folder, report)
     index = AttributionIndex.load(folder / FOLDER)
-    return {"index_root": hex0x(index.root), "rows": len(index), "method_id": hex0x(index.method.digest())}
+    return {
+        "index_root": hex0x(index.root),
+        "rows": len(index),
+        "floor_unit": Scorer(index).floor_unit,
+        "method_id": hex0x(index.method.digest()),
+        "record_cap_ppm": index.method.record_cap_ppm,
+        "listed_rows": index.method.listed_rows,
+    }
 
 
 def _run_child(folder: Path, report: Report) -> None:

@@ -71,6 +71,9 @@ class Models:
             method_id=digest(index["method_id"]),
             index_root=digest(index["index_root"]),
             index_rows=index["rows"],
+            floor_unit=index["floor_unit"],
+            record_cap_ppm=index["record_cap_ppm"],
+            listed_rows=index["listed_rows"],
             certificate_digest=ZERO_DIGEST,
             evaluation_digest=evaluation_digest,
         )

@@ -14,6 +14,7 @@ from headwater.protocol.epoch import (
     Epoch,
     EpochBundle,
     LaneRow,
+    PartLeaf,
     PayoutEntry,
     Proposal,
     SignedReceipt,
@@ -25,9 +26,9 @@ from headwater.protocol.epoch import (
 )
 from headwater.protocol.model import PriceSplit
 from headwater.protocol.payout import accumulate
-from headwater.protocol.shares import Part, Payees, divide_price
-from headwater.protocol.sumtree import PayoutTree
-from headwater.types import Address, Digest, Wei
+from headwater.protocol.shares import Part, Payees, divide_price, refund_price
+from headwater.protocol.sumtree import PayoutTree, SumTree, sum_leaf
+from headwater.types import Address, Digest, Wei, address_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,9 @@ class SettledEpoch:
 
     epoch: Epoch
     payouts: PayoutTree
+    part_leaves: tuple[PartLeaf, ...]
+    parts: SumTree
+    """Over `part_leaves`."""
     receipts: tuple[ReceiptParts, ...]
 
 
@@ -143,8 +147,7 @@ def divide_receipt(signed: SignedReceipt, facts: VersionFacts, paymasters: Payma
     """The parts of one receipt's price; a struck one goes back to its user whole."""
     receipt = signed.receipt
     if struck:
-        parts: tuple[Part, ...] = (Part(receipt.user, "refund", receipt.price),) if receipt.price else ()
-        return ReceiptParts(receipt.digest(), receipt.price, True, parts)
+        return ReceiptParts(receipt.digest(), receipt.price, True, refund_price(receipt.price, receipt.user))
     payees = Payees(
         model_owner=facts.model_owner,
         provider=receipt.provider,
@@ -172,6 +175,8 @@ def settle_epoch(
     )
     cumulative = accumulate({e.account: e.cumulative for e in bundle.previous_payouts}, _all_parts(divided))
     tree = PayoutTree(bundle.chain_id, bundle.ledger, cumulative)
+    leaves = part_leaves(divided)
+    parts = parts_tree(leaves)
     frozen = proposal_of(bundle)
     epoch = Epoch(
         epoch_id=bundle.epoch_id,
@@ -183,10 +188,25 @@ def settle_epoch(
         attributions_root=frozen.attributions_root,
         chunks_root=frozen.chunks_root,
         strikes_root=leaves_tree(strikes).root,
+        parts_root=parts.root,
         payout_root=tree.root,
         payout_total=tree.total,
     )
-    return SettledEpoch(epoch, tree, divided)
+    return SettledEpoch(epoch, tree, leaves, parts, divided)
+
+
+def part_leaves(divided: Sequence[ReceiptParts]) -> tuple[PartLeaf, ...]:
+    """All parts of all receipts, ascending by (account, position, slot)."""
+    leaves = [
+        PartLeaf(part.account, position, part.slot, part.wei)
+        for position, receipt in enumerate(divided)
+        for part in receipt.parts
+    ]
+    return tuple(sorted(leaves, key=lambda leaf: (address_bytes(leaf.account), leaf.position, leaf.slot)))
+
+
+def parts_tree(leaves: Sequence[PartLeaf]) -> SumTree:
+    return SumTree([sum_leaf(leaf, leaf.amount) for leaf in leaves])
 
 
 def _all_parts(divided: Iterable[ReceiptParts]) -> Iterable[Part]:

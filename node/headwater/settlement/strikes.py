@@ -32,19 +32,19 @@ def strike_list(
     """Struck: bad for more than half of the drawn stake; excess error takes the provider's whole version along."""
     guilty: set[tuple[str, Digest, int]] = set()
     direct: dict[Digest, StrikeLeaf] = {}
-    for signed in receipts:
+    for position, signed in enumerate(receipts):
         name, words = signed.receipt.digest(), findings.get(signed.receipt.digest(), ())
         bad = sum(w.stake_wei for w in words if w.is_bad)
         if 2 * bad <= sum(w.stake_wei for w in words):
             continue
         wrong = sum(w.stake_wei for w in words if w.is_bad and not w.undelivered)
         is_undelivered = 2 * wrong <= bad
-        direct[name] = StrikeLeaf(name, max(w.error_ppm for w in words), is_undelivered)
+        direct[name] = StrikeLeaf(position, name, max(w.error_ppm for w in words), is_undelivered)
         if not is_undelivered:
             guilty.add(_provider_version(signed))
     return tuple(
-        direct.get(s.receipt.digest(), StrikeLeaf(s.receipt.digest(), 0, False))
-        for s in receipts
+        direct.get(s.receipt.digest(), StrikeLeaf(position, s.receipt.digest(), 0, False))
+        for position, s in enumerate(receipts)
         if s.receipt.digest() in direct or _provider_version(s) in guilty
     )
 

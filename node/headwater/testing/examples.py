@@ -19,7 +19,6 @@ from headwater.protocol.attribution import (
     AttributionMethod,
     IndexRow,
     OwnerShare,
-    RowScore,
     ShareKind,
     scores_root,
     share_order,
@@ -28,6 +27,7 @@ from headwater.protocol.attribution import (
 from headwater.protocol.chat import Message
 from headwater.protocol.completion import Completion, FinishReason, InferenceRequest, InferenceResponse
 from headwater.protocol.epoch import EpochBundle, LaneRow, SignedReceipt, attribution_leaf, leaves_tree, receipt_leaf
+from headwater.protocol.influence import score_of
 from headwater.protocol.license import Disclosure, License, Purpose
 from headwater.protocol.merkle import MerkleTree
 from headwater.protocol.model import DEFAULT_SPLIT
@@ -102,12 +102,12 @@ METHOD: Final = AttributionMethod(
     row_clip_ppm=2_500_000,
     floor_queries=64,
     floor_quantile_ppm=Ppm(950_000),
-    record_cap_ppm=Ppm(250_000),
+    record_cap_ppm=WHOLE_PPM,
     listed_rows=64,
 )
 CONTRIBUTORS: Final = ("alice", "bob", "carol")
 INDEX: Final = tuple(
-    IndexRow(i, account(CONTRIBUTORS[i % 3]), DATANET, word(f"record {i}"), 1_000 + i, word(f"row {i}"))
+    IndexRow(i, account(CONTRIBUTORS[i % 3]), DATANET, word(f"record {i}"), 1, 1_000, word(f"row {i}"))
     for i in range(6)
 )
 INDEX_TREE: Final = MerkleTree([row.digest() for row in INDEX])
@@ -196,19 +196,29 @@ def answered(
 # -- attributions ------------------------------------------------------------------------------------------------
 
 WEIGHTS: Final = {"alice": 500_000, "bob": 200_000}
+SKETCH: Final = bytes([1] * METHOD.sketch_width)
+"""Of length sqrt(width), so that its floor is the floor's unit."""
+FLOOR_UNIT: Final = WHOLE_PPM - sum(WEIGHTS.values())
 
 
 def body(receipt_digest: Digest, ppm: Mapping[str, int] = WEIGHTS) -> AttributionBody:
-    """Shares by contributor's name; what is left of the whole is the base part."""
+    """Shares by contributor's name, from rows that divide so; what is left of the whole is the base part.
+
+    With n rows, a floor of the base part, and products of n x ppm + floor, the method's rule gives exactly `ppm`.
+    """
     shares = [OwnerShare(ShareKind.INFLUENCE.value, account(n), DATANET, Ppm(p)) for n, p in ppm.items() if p]
+    base = WHOLE_PPM - sum(ppm.values())
+    rows = [next(row for row in INDEX if row.owner == share.account) for share in shares]
+    scores = [score_of(row, len(rows) * share.ppm + base) for row, share in zip(rows, shares, strict=True)]
     return AttributionBody(
         receipt_digest=receipt_digest,
         method_id=METHOD.digest(),
         index_root=INDEX_TREE.root,
-        sketch=bytes(range(METHOD.sketch_width)),
-        scores=(RowScore(3, 900), RowScore(0, 400), RowScore(1, 400)),
+        sketch=SKETCH,
+        floor=base,
+        scores=tuple(sorted(scores, key=lambda s: s.order)),
         shares=tuple(sorted(shares, key=share_order)),
-        base_ppm=Ppm(WHOLE_PPM - sum(ppm.values())),
+        base_ppm=Ppm(base),
         quotations=(),
     )
 
@@ -222,6 +232,7 @@ def attribution(receipt: Receipt, stated: AttributionBody) -> Attribution:
         method_id=stated.method_id,
         index_root=stated.index_root,
         sketch_digest=Digest(keccak(stated.sketch)),
+        floor=stated.floor,
         scores_root=scores_root(stated),
         shares_root=shares_root(stated),
         body_digest=stated.digest(),

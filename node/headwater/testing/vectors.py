@@ -35,6 +35,7 @@ LEAVES: tuple[type[TypedStruct], ...] = (
     epoch.ReceiptLeaf,
     epoch.AttributionLeaf,
     epoch.StrikeLeaf,
+    epoch.PartLeaf,
     epoch.VerdictFinding,
     epoch.Proposal,
     sumtree.PayoutLeaf,

@@ -29,7 +29,15 @@ def index(make_index: Callable[..., AttributionIndex]) -> AttributionIndex:
 
 def test_the_root_is_the_merkle_root_of_the_protocols_leaves(index: AttributionIndex) -> None:
     leaves = [
-        IndexRow(i, r.owner, r.datanet_id, r.cluster, SCALES[i], keccak(pack_rows(ROWS[i]).tobytes()))
+        IndexRow(
+            i,
+            r.owner,
+            r.datanet_id,
+            r.cluster,
+            int(index.divisors[i]),
+            SCALES[i],
+            keccak(pack_rows(ROWS[i]).tobytes()),
+        )
         for i, r in enumerate(index.head.records)
     ]
     assert index.root == merkle_root([leaf.digest() for leaf in leaves])

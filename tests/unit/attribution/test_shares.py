@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from headwater.attribution.index import AttributionIndex
 from headwater.attribution.score import Scorer
-from headwater.attribution.shares import Division, ListedRow, attribution_body, divide, listed_rows
+from headwater.attribution.shares import attribution_body, listed_rows
 from headwater.errors import InvalidInput
-from headwater.protocol.attribution import AttributionBody, share_order
+from headwater.protocol.attribution import AttributionBody, RowScore, share_order
+from headwater.protocol.influence import Division, divide
 from headwater.protocol.shares import largest_remainder
 from headwater.types import WHOLE_PPM, ZERO_DIGEST, Address, Digest, address
 
@@ -27,7 +28,7 @@ def account(i: int) -> Address:
 
 
 @st.composite
-def listings(draw: st.DrawFn) -> tuple[list[ListedRow], int]:
+def listings(draw: st.DrawFn) -> tuple[list[RowScore], int]:
     floor = draw(st.integers(0, 10_000))
     rows = draw(
         st.lists(
@@ -36,7 +37,7 @@ def listings(draw: st.DrawFn) -> tuple[list[ListedRow], int]:
         )
     )
     return [
-        ListedRow(i, floor + above, scale, divisor, account(owner), NET)
+        RowScore(i, floor + above, scale, divisor, account(owner), NET)
         for i, (above, scale, divisor, owner) in enumerate(rows)
     ], floor
 
@@ -46,7 +47,7 @@ def total(division: Division) -> int:
 
 
 @given(listings(), st.integers(1, WHOLE_CAP))
-def test_shares_and_base_part_are_exactly_a_million(listing: tuple[list[ListedRow], int], cap_ppm: int) -> None:
+def test_shares_and_base_part_are_exactly_a_million(listing: tuple[list[RowScore], int], cap_ppm: int) -> None:
     division = divide(*listing, cap_ppm)
     assert total(division) == WHOLE_PPM and 0 <= division.base_ppm <= WHOLE_PPM
     assert list(division.shares) == sorted(division.shares, key=share_order)
@@ -54,7 +55,7 @@ def test_shares_and_base_part_are_exactly_a_million(listing: tuple[list[ListedRo
 
 
 @given(listings())
-def test_the_division_is_the_protocols_largest_remainder(listing: tuple[list[ListedRow], int]) -> None:
+def test_the_division_is_the_protocols_largest_remainder(listing: tuple[list[RowScore], int]) -> None:
     rows, floor = listing
     division = divide(rows, floor, WHOLE_CAP)
     earned: dict[Address, int] = {}
@@ -66,7 +67,7 @@ def test_the_division_is_the_protocols_largest_remainder(listing: tuple[list[Lis
 
 
 @given(listings(), st.integers(1, 10_000))
-def test_a_higher_floor_never_lowers_the_base_part(listing: tuple[list[ListedRow], int], step: int) -> None:
+def test_a_higher_floor_never_lowers_the_base_part(listing: tuple[list[RowScore], int], step: int) -> None:
     rows, floor = listing
     still = [r for r in rows if r.product > floor + step]
     assert divide(still, floor + step, WHOLE_CAP).base_ppm >= divide(still, floor, WHOLE_CAP).base_ppm - 1
@@ -74,12 +75,12 @@ def test_a_higher_floor_never_lowers_the_base_part(listing: tuple[list[ListedRow
 
 @given(listings(), st.lists(st.integers(7, 12), min_size=12, max_size=12))
 def test_splitting_one_owner_into_wallets_changes_no_sum(
-    listing: tuple[list[ListedRow], int], wallets: list[int]
+    listing: tuple[list[RowScore], int], wallets: list[int]
 ) -> None:
     """Weights are those of records: the wallets together have the owner's share, up to one ppm each of rounding."""
     rows, floor = listing
     split = [
-        ListedRow(r.position, r.product, r.scale, r.divisor, account(wallets[r.position]), NET)
+        RowScore(r.position, r.product, r.scale, r.divisor, account(wallets[r.position]), NET)
         if r.owner == account(1)
         else r
         for r in rows
@@ -92,26 +93,26 @@ def test_splitting_one_owner_into_wallets_changes_no_sum(
 
 
 def test_the_cap_holds_for_a_record_and_its_surplus_joins_the_base_part() -> None:
-    rows = [ListedRow(i, product, 1_000, 1, account(i + 1), NET) for i, product in enumerate((800, 100, 100))]
+    rows = [RowScore(i, product, 1_000, 1, account(i + 1), NET) for i, product in enumerate((800, 100, 100))]
     free, capped = divide(rows, 0, WHOLE_CAP), divide(rows, 0, 250_000)
     assert [s.ppm for s in free.shares] == [800_000, 100_000, 100_000] and free.base_ppm == 0
     assert [s.ppm for s in capped.shares] == [250_000, 100_000, 100_000] and capped.base_ppm == 550_000
 
 
 def test_what_lies_under_the_floor_is_the_base_part() -> None:
-    rows = [ListedRow(0, 300, 10, 1, account(1), NET), ListedRow(1, 100, 10, 1, account(2), NET)]
+    rows = [RowScore(0, 300, 10, 1, account(1), NET), RowScore(1, 100, 10, 1, account(2), NET)]
     division = divide(rows, 60, WHOLE_CAP)
     assert [s.ppm for s in division.shares] == [600_000, 100_000] and division.base_ppm == 300_000
 
 
 def test_one_owner_in_two_datanets_has_two_shares() -> None:
-    rows = [ListedRow(i, 100, 1, 1, account(1), Digest(bytes([i]) * 32)) for i in (2, 1)]
+    rows = [RowScore(i, 100, 1, 1, account(1), Digest(bytes([i]) * 32)) for i in (2, 1)]
     assert [(s.datanet_id[0], s.ppm) for s in divide(rows, 0, WHOLE_CAP).shares] == [(1, 500_000), (2, 500_000)]
 
 
 def test_a_row_at_the_floor_cannot_be_listed() -> None:
     with pytest.raises(InvalidInput, match="floor"):
-        divide([ListedRow(0, 5, 1, 1, account(1), NET)], 5, WHOLE_CAP)
+        divide([RowScore(0, 5, 1, 1, account(1), NET)], 5, WHOLE_CAP)
 
 
 class TestWholeBody:

@@ -25,7 +25,7 @@ from headwater.attribution.verify import (
     verify_rows,
 )
 from headwater.errors import InvalidInput, VerificationFailed
-from headwater.protocol.attribution import AttributionBody, OwnerShare, RowScore, share_order
+from headwater.protocol.attribution import AttributionBody, OwnerShare, share_order
 from headwater.protocol.tokens import LabelledTokens
 from headwater.types import ZERO_DIGEST, Address, Digest
 
@@ -73,8 +73,8 @@ CHANGES: dict[str, Callable[[AttributionBody], AttributionBody]] = {
     "sketch ": lambda b: replace(b, sketch=b.sketch[:-1]),
     "shares": lambda b: moved(b, 1),
     "scores": lambda b: replace(b, scores=b.scores[:-1]),
-    "scores ": lambda b: replace(b, scores=(RowScore(b.scores[0].position, b.scores[0].score + 1), *b.scores[1:])),
-    "scores  ": lambda b: replace(b, scores=(*b.scores, RowScore(23, 1))),
+    "scores ": lambda b: replace(b, scores=(replace(b.scores[0], product=b.scores[0].product + 1), *b.scores[1:])),
+    "scores  ": lambda b: replace(b, scores=(*b.scores, replace(b.scores[-1], position=23, product=1))),
 }
 
 

@@ -14,7 +14,9 @@ from headwater.types import Address, Wei
 SIGNERS = examples.word("signers")
 ACCOUNTS = [examples.account(n) for n in ("alice", "bob", "carol", "provider")]
 before = st.dictionaries(st.sampled_from(ACCOUNTS), st.integers(0, 10**30).map(Wei))
-paid = st.lists(st.builds(Part, st.sampled_from(ACCOUNTS), st.sampled_from(ROLES), st.integers(0, 10**30).map(Wei)))
+paid = st.lists(
+    st.builds(Part, st.sampled_from(ACCOUNTS), st.sampled_from(ROLES), st.integers(0, 10**30).map(Wei), st.just(0))
+)
 
 
 @given(before, paid)
@@ -31,7 +33,7 @@ def test_the_order_of_the_parts_does_not_matter(old: dict[Address, Wei], parts: 
 
 def test_what_was_paid_before_is_left_as_it_was() -> None:
     old = {ACCOUNTS[0]: Wei(5)}
-    accumulate(old, [Part(ACCOUNTS[0], "refund", Wei(1))])
+    accumulate(old, [Part(ACCOUNTS[0], "refund", Wei(1), 0)])
     assert old == {ACCOUNTS[0]: Wei(5)}
 
 

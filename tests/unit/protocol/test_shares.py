@@ -44,7 +44,7 @@ def bodies(draw: st.DrawFn) -> AttributionBody:
     ppm = [b - a for a, b in zip([0, *cuts], cuts, strict=False)]
     shares = sorted((OwnerShare(0, a, d, Ppm(p)) for (a, d), p in zip(names, ppm, strict=True)), key=share_order)
     base = Ppm(WHOLE_PPM - sum(ppm))
-    return AttributionBody(ZERO_DIGEST, ZERO_DIGEST, ZERO_DIGEST, b"", (), tuple(shares), base, ())
+    return AttributionBody(ZERO_DIGEST, ZERO_DIGEST, ZERO_DIGEST, b"", 0, (), tuple(shares), base, ())
 
 
 @st.composite
@@ -67,14 +67,14 @@ def test_rounding_favours_only_the_protocol(price: Wei, body: AttributionBody) -
 
 
 def test_without_a_base_payee_the_base_part_goes_back_to_the_user() -> None:
-    body = AttributionBody(ZERO_DIGEST, ZERO_DIGEST, ZERO_DIGEST, b"", (), (), WHOLE_PPM, ())
+    body = AttributionBody(ZERO_DIGEST, ZERO_DIGEST, ZERO_DIGEST, b"", 0, (), (), WHOLE_PPM, ())
     payees = Payees(BASE, BASE, BASE, BASE, USER, ZERO_ADDRESS, OWNERS)
     refund = [p for p in divide_price(Wei(1_000_000), DEFAULT_SPLIT, body, payees) if p.role == "refund"]
-    assert [(p.account, p.wei) for p in refund] == [(USER, 550_000)]
+    assert [(p.account, p.wei, p.slot) for p in refund] == [(USER, 500_000, 5), (USER, 50_000, 6)]
 
 
 def test_a_share_in_an_unknown_datanet_is_refused() -> None:
     share = OwnerShare(0, BASE, digest(b"\x09" * 32), Ppm(1))
-    body = AttributionBody(ZERO_DIGEST, ZERO_DIGEST, ZERO_DIGEST, b"", (), (share,), Ppm(WHOLE_PPM - 1), ())
+    body = AttributionBody(ZERO_DIGEST, ZERO_DIGEST, ZERO_DIGEST, b"", 0, (), (share,), Ppm(WHOLE_PPM - 1), ())
     with pytest.raises(InvalidInput, match="owner"):
         divide_price(Wei(10), DEFAULT_SPLIT, body, PAYEES)

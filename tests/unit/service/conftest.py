@@ -18,7 +18,7 @@ import torch
 import transformers
 from eth_utils import keccak
 from sqlalchemy import insert
-from trained_world import Shop, TrainedWorld, train
+from trained_world import MixedEpoch, Shop, TrainedWorld, mixed_epoch, train
 
 from headwater.chain.embedded import EmbeddedChain, Genesis
 from headwater.clock import ManualClock
@@ -295,6 +295,11 @@ def shop(world: TrainedWorld, inference: Inference, paying_over: Callable[[Diges
     Attesting(world.bench).attest("validator", "validator-hot", row.name, lambda line: None)
     Models(world.bench).activate("modeler", row)
     return Shop(world, Models(world.bench).named(row.name), inference, paying_over)
+
+
+@pytest.fixture(scope="session")
+def mixed(shop: Shop) -> MixedEpoch:
+    return mixed_epoch(shop)
 
 
 # -- books without a chain ---------------------------------------------------------------------------------------

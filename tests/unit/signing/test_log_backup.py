@@ -104,7 +104,7 @@ def test_attempts_at_or_below_the_highest_are_refused_after_a_restore(
     zero = Digest(bytes(32))
 
     def build(epoch_id: int, attempt: int) -> Epoch:
-        return Epoch(epoch_id, attempt, 1, zero, zero, zero, zero, zero, zero, zero, Wei(1))
+        return Epoch(epoch_id, attempt, 1, zero, zero, zero, zero, zero, zero, zero, zero, Wei(1))
 
     with SigningLog(folder / "signing.sqlite") as log:
         for position in signed:
