@@ -13,6 +13,7 @@ from headwater.cli.session import Session, Shown, command, table
 from headwater.config import DEFAULT_BASE
 from headwater.errors import InvalidInput
 from headwater.protocol.evaluation import Contender, EvaluationReport
+from headwater.protocol.snapshot import DataSplit
 from headwater.service import deploying
 from headwater.service.models import Models
 from headwater.types import Wei, digest, hex0x
@@ -39,6 +40,8 @@ def train(
     data_split: Annotated[str, typer.Option(help="compositional or random.")] = "compositional",
 ) -> Shown:
     """Fine-tune an adapter in a child process of the node, and fit its attribution index."""
+    if data_split.upper() not in DataSplit.__members__:
+        raise InvalidInput(f"no data split is called {data_split!r}", "use compositional or random")
     request = {
         "snapshot_ids": sorted(snapshots),
         "base": base,

@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from headwater.api.app import build_app, serving
 from headwater.cli.home import ask_password
 from headwater.cli.session import Session, Shown, command
 from headwater.config import DEFAULT_BASE
-from headwater.service.node import running_node
 
 
 def attach(app: typer.Typer) -> None:
@@ -31,6 +29,9 @@ def run_node(session: Session, base: str) -> None:
 
 
 async def _run(session: Session, password: str, base: str) -> None:
+    from headwater.api.app import build_app, serving
+    from headwater.service.node import running_node
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

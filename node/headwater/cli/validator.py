@@ -39,12 +39,12 @@ def run(
     base: Annotated[str, typer.Option(help="Base model.")] = DEFAULT_BASE,
 ) -> Shown:
     """Verify the sealed epoch: the whole bundle, and every drawn attribution by recomputing it; then sign."""
+    if not once:
+        raise InvalidInput("only single rounds are offered", "pass --once, from a timer if need be")
     from headwater.modelfactory.assets import assets_folder
     from headwater.modelfactory.bases import prepared_base
     from headwater.service.validating import Validating
 
-    if not once:
-        raise InvalidInput("only single rounds are offered", "pass --once, from a timer if need be")
     with workbench(session) as bench:
         folder = prepared_base(base, assets_folder(session.config.assets_dir), session.say)
         done = Validating(bench, folder).run_once(hot_key, session.say)

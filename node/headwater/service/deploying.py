@@ -236,7 +236,7 @@ class Deploying:
 
     def _register(self, order: DeployOrder) -> str:
         version = register(self._bench, order, lambda job_id: self._rows.get(job_id).to_json())
-        return f"version {version.version} of model {hex0x(version.model_id)}, {certificate(version)}"
+        return f"version {version.version} is on chain, {certificate(version)}"
 
     def _attest(self, order: DeployOrder, say: Say) -> str:
         status = self._status(order)

@@ -76,6 +76,7 @@ async function follow() {
       if (ENDED.includes(page.state) && page.events.length === 0) {
         if (root.dataset.state !== page.state) location.reload();
         if (progress) progress.hidden = true;
+        if (rows && page.state === "done") rows.hidden = true; // the result says more
         stage.textContent = "";
         return;
       }
