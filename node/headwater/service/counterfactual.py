@@ -25,7 +25,7 @@ from headwater.protocol.recipe import ComputeType
 from headwater.protocol.tokens import LabelledTokens
 from headwater.service.attributing import answer_tokens
 from headwater.service.indexing import open_index, used_examples
-from headwater.service.model_rows import ModelRows
+from headwater.service.model_rows import ModelRows, VersionRow
 from headwater.service.receipt_rows import ReceiptRows
 from headwater.service.workbench import Workbench
 from headwater.types import Address, Digest
@@ -60,8 +60,11 @@ class Counterfactual:
 def leave_out(
     bench: Workbench, name: str, contributor: Address, request_id: Digest, say: Callable[[str], None]
 ) -> Counterfactual:
-    """Retrain the named version without `contributor`. Raises InvalidInput if nothing or everything is left out."""
+    """Retrain the named version without `contributor`. Raises before it trains: UnknownModel, NotFound (receipt),
+    InvalidInput (another version's receipt; nothing or everything would be left out).
+    """
     row = ModelRows(bench.database).named(name)
+    tokens = _answer_of(bench, row, request_id)
     owners = {r.commitment: r.owner for r in open_index(row).head.records}
     used = used_examples(row.folder)
     kept = [e for e in used if owners[e.record_id] != contributor]
@@ -73,11 +76,18 @@ def leave_out(
     spec = JobSpec.from_bytes((row.folder / files.SPEC_FILE).read_bytes())
     prepare_job(folder, replace(spec, recipe=replace(spec.recipe, training_records=0)), kept)
     _train(folder, say)
-    tokens = answer_tokens(ReceiptRows(bench.database, bench.home.path).private(request_id))
     base = Path(spec.base_folder)
     before = log_likelihood(base, row.adapter_folder, tokens)
     after = log_likelihood(base, folder / files.ADAPTER_FOLDER, tokens)
     return Counterfactual(contributor, len(used) - len(kept), round(before * MICRONATS), round(after * MICRONATS))
+
+
+def _answer_of(bench: Workbench, row: VersionRow, request_id: Digest) -> LabelledTokens:
+    receipts = ReceiptRows(bench.database, bench.home.path)
+    receipt = receipts.required(request_id).receipt
+    if (receipt.model_id, receipt.version) != (row.version.model_id, row.version.version):
+        raise InvalidInput(f"the receipt is of another version than {row.name}", "name the model that answered")
+    return answer_tokens(receipts.private(request_id))
 
 
 def log_likelihood(base_folder: Path, adapter_folder: Path, tokens: LabelledTokens) -> float:

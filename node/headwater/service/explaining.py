@@ -51,7 +51,8 @@ class Explanation:
     def words(self) -> str:
         lines = [f"{o.ppm / 10_000:5.1f} %  {o.name}" for o in self.owners]
         lines.append(f"{self.base_ppm / 10_000:5.1f} %  the base model (under the noise floor)")
-        lines.append("by BM25: " + ", ".join(f"{o.name} {o.ppm / 10_000:.0f} %" for o in self.bm25[:3]))
+        if self.bm25:
+            lines.append("by BM25: " + ", ".join(f"{o.name} {o.ppm / 10_000:.0f} %" for o in self.bm25[:3]))
         lines.append("uncertified: nobody has measured these numbers against retraining")
         return "\n".join(lines)
 
@@ -104,12 +105,18 @@ def explain(bench: Workbench, request_id: Digest) -> Explanation:
 
 
 def _bm25(receipts: ReceiptRows, request_id: Digest, datanets: Datanets, records: Any) -> dict[Address, int]:
-    """BM25's shares by owner, on the question and the answer against every record's text."""
-    private = receipts.private(request_id)
+    """BM25's shares by owner, on the question and the answer against the text of every record that can be read here.
+
+    Empty once question and answer were deleted.
+    """
+    try:
+        private = receipts.private(request_id)
+    except NotFound:
+        return {}
     asked = words(f"{private.request.messages[-1].content} {private.response.text}")
-    found = [datanets.record(record.commitment) for record in records]
-    ranking = Bm25([words(f"{r.prompt} {r.answer}") for r in found]).ranking(asked, LISTED_BY_BM25)
-    owners = owner_ranking(ranking, [r.owner for r in records])
+    readable = [(r.owner, text) for r in records if (text := _record_words(datanets, r.commitment))]
+    ranking = Bm25([words(text) for _, text in readable]).ranking(asked, LISTED_BY_BM25) if readable else ()
+    owners = owner_ranking(ranking, [owner for owner, _ in readable])
     total = sum(score for _, score in owners)
     return {account: round(score / total * WHOLE_PPM) for account, score in owners}
 

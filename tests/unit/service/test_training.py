@@ -1,4 +1,4 @@
-"""From a sealed snapshot to something that can be registered: wrong orders cost no hour, right ones are repeatable."""
+"""From a sealed snapshot to something that can be registered: wrong orders cost no hour, right ones repeat."""
 
 from __future__ import annotations
 

@@ -12,26 +12,38 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import update
+
+from headwater.attribution.index import AttributionIndex
+from headwater.chain.deployment_plan import DEVNET
 from headwater.modelfactory import job_spec as files
 from headwater.modelfactory.bases import base_digest
 from headwater.modelfactory.data import Example
 from headwater.modelfactory.job_spec import JobSpec
 from headwater.modelfactory.jobs import prepare_job
 from headwater.modelfactory.trainer import run_training
+from headwater.protocol.attribution import AttributionBody
 from headwater.protocol.chat import Message
 from headwater.protocol.contribution import Record
+from headwater.protocol.epoch import EpochBundle
 from headwater.protocol.model import PriceSplit
 from headwater.protocol.receipt import Receipt
 from headwater.protocol.recipe import Recipe
+from headwater.service.attributing import AttributionWorker, attribution_of
 from headwater.service.datanets import LOG, Datanets, SealedSnapshot
+from headwater.service.epochs import CommittedEpoch, Epochs
 from headwater.service.inference import Inference, Order
 from headwater.service.jobs import Report
-from headwater.service.model_rows import VersionRow
+from headwater.service.lanes import ESCROW
+from headwater.service.model_rows import ModelRows, VersionRow
 from headwater.service.models import Models
 from headwater.service.paying import Paying
+from headwater.service.receipt_rows import PrivateAnswer
 from headwater.service.training import Training, TrainRequest
+from headwater.service.validating import Round, Validating
 from headwater.service.workbench import Workbench
 from headwater.settlement.receipts import response_of
+from headwater.storage.schema import receipts as table
 from headwater.testing import examples
 from headwater.types import WHOLE_PPM, Digest, Ppm, Wei, hex0x
 
@@ -113,6 +125,9 @@ class TrainedWorld:
     def folder(self) -> Path:
         return Path(self.result["folder"])
 
+    def index(self) -> AttributionIndex:
+        return AttributionIndex.load(self.folder / "index")
+
     def register(self, name: str, **changes: Any) -> VersionRow:
         """A version of this training under a name of its own, in state 'registered'."""
         models = Models(self.bench)
@@ -153,6 +168,79 @@ class Shop:
         lanes.accept_voucher(lanes.terms(lane), paid.voucher, paid.signature)
         return done.receipt
 
+    @property
+    def worker(self) -> AttributionWorker:
+        """Not started: a test attributes what it means to."""
+        bench = self.world.bench
+        return AttributionWorker(bench, ModelRows(bench.database), self.world.base_folder, "provider-hot")
+
+    def attributed(self, prompt: str, lane: Digest | None = None) -> Receipt:
+        """The same with its attribution."""
+        receipt, worker = self.answer(prompt, lane), self.worker
+        worker._attribute(self.inference.receipts.required(receipt.request_id))
+        assert not worker.failures
+        return receipt
+
     def lane(self) -> Digest:
         lane: Digest = self.world.devnet.open_lane(f"shop {next(_numbers)}", 10**18)
         return lane
+
+    def attribute(self, receipt: Receipt, body: AttributionBody) -> None:
+        """Whatever a provider may claim, signed by its key."""
+        bench, made = self.world.bench, attribution_of(receipt, body)
+        signature = bench.signer.sign_typed("provider-hot", made, bench.domain(ESCROW))
+        self.inference.receipts.attributed(receipt, made, signature, body)
+
+    def deliver(self, receipt: Receipt, private: PrivateAnswer | None) -> None:
+        """Exchange what a validator will be given for a receipt; None: nothing."""
+        receipts = self.inference.receipts
+        blob = private and receipts._seal(private.canonical_bytes(), receipt.request_id)
+        where = table.c.request_id == hex0x(receipt.request_id)
+        self.world.bench.database.write(lambda c: c.execute(update(table).where(where).values(private=blob)))
+
+    def epoch(self, *lanes: Digest) -> PaidEpoch:
+        """Redeem, propose, seal, verify twice, commit: whatever is due."""
+        bench, chain = self.world.bench, self.world.devnet.chain
+        for lane in lanes:
+            self.inference.lanes.redeem("provider", lane)
+        chain.advance(DEVNET.minimum_epoch_seconds + DEVNET.window_seconds)
+        chain.mine_empty()
+        epochs = Epochs(bench)
+        bundle = epochs.propose("validator")
+        epochs.seal("bob")
+        said: list[str] = []
+        rounds = [
+            Validating(bench, self.world.base_folder).run_once("validator-hot", say)
+            for say in (said.append, lambda line: None)
+        ]
+        return PaidEpoch(bundle, rounds[0], rounds[1], tuple(said), epochs.commit("bob"))
+
+
+@dataclass(frozen=True)
+class PaidEpoch:
+    """A committed epoch, and what its validator found in two rounds."""
+
+    bundle: EpochBundle
+    first: Round
+    second: Round
+    said: tuple[str, ...]
+    committed: CommittedEpoch
+
+
+@dataclass(frozen=True)
+class MixedEpoch:
+    """One lane, three receipts: right, its words withheld, its words exchanged for others."""
+
+    honest: Receipt
+    withheld: Receipt
+    exchanged: Receipt
+    paid: PaidEpoch
+
+
+def mixed_epoch(shop: Shop) -> MixedEpoch:
+    lane = shop.lane()
+    honest, withheld, exchanged = (shop.attributed(f"Code of plant {i} of alice?", lane) for i in (3, 5, 1))
+    other = shop.inference.receipts.private(withheld.request_id)
+    shop.deliver(exchanged, other)
+    shop.deliver(withheld, None)
+    return MixedEpoch(honest, withheld, exchanged, shop.epoch(lane))
