@@ -75,7 +75,7 @@ class Attesting:
         return found
 
     def _draw_position(self, row: VersionRow, key: Address) -> int:
-        """The next one; of a version that the key has voted on, that vote's: the same vote is sent, with no effect."""
+        """The next one; of a version that the key has voted on, that vote's: the same vote again has no effect."""
         given = self._bench.events(MODELS, "VerdictGiven", key=key)
         voted = [(digest(event.args["modelId"]), event.args["version"]) for event in given]
         version = row.version.model_id, row.version.version

@@ -261,6 +261,11 @@ class Deploying:
     def _activate(self, order: DeployOrder) -> str:
         activate(self._bench, order.owner, order.name)
         self._pool.refresh()
+        if order.name in self._pool.refused:
+            raise Refused(
+                f"{order.name} is active, and this node cannot serve it: {self._pool.refused[order.name]}",
+                "mend what it names, then resume",
+            )
         return f"active; this node's pool holds it as {order.name}"
 
     def _status(self, order: DeployOrder) -> VersionStatus:

@@ -6,10 +6,13 @@ and its root. A fit that was killed goes on where its journal ends; a finished o
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +41,7 @@ from headwater.types import Address, Digest, hex0x
 FOLDER: Final = "index"
 PLAN_FILE: Final = "index.json"
 LOG_FILE: Final = "index.log"
+LOCK_FILE: Final = "index.lock"
 PROGRESS_FILE: Final = "index-progress.json"
 POLL_SECONDS: Final = 1.0
 LOG_LINES: Final = 20
@@ -84,8 +88,10 @@ def fit_in_child(folder: Path, plan: IndexPlan, report: Report) -> dict[str, Any
     if not (folder / FOLDER / MANIFEST_FILE).is_file():
         owners = tuple(RecordOwner(name, *facts) for name, facts in sorted(plan.owners.items()))
         document = FitPlan(str(plan.base_folder), DEFAULT_METHOD, plan.sketch_seed, owners)
-        write_durably(folder / PLAN_FILE, document.canonical_bytes())
-        _run_child(folder, report)
+        with _alone(folder) as lock:
+            if not (folder / FOLDER / MANIFEST_FILE).is_file():
+                write_durably(folder / PLAN_FILE, document.canonical_bytes())
+                _run_child(folder, lock, report)
     index = AttributionIndex.load(folder / FOLDER)
     return {
         "index_root": hex0x(index.root),
@@ -97,7 +103,18 @@ def fit_in_child(folder: Path, plan: IndexPlan, report: Report) -> dict[str, Any
     }
 
 
-def _run_child(folder: Path, report: Report) -> None:
+@contextmanager
+def _alone(folder: Path) -> Iterator[int]:
+    """Hold the folder's lock, which the child inherits: one that outlived its node is waited for, not doubled."""
+    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _run_child(folder: Path, lock: int, report: Report) -> None:
     with (folder / LOG_FILE).open("ab") as log:
         child = subprocess.Popen(
             # Idle OpenMP threads must sleep: the node beside it needs the cores too.
@@ -112,6 +129,7 @@ def _run_child(folder: Path, report: Report) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            pass_fds=(lock,),
         )
     shown: Any = None
     while True:
@@ -128,7 +146,9 @@ def _run_child(folder: Path, report: Report) -> None:
         if code is not None:
             lines = (folder / LOG_FILE).read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
             raise JobFailed(
-                f"the fit of the index ended with {code}", "run the same command again: it goes on", log_tail=lines
+                f"the fit of the index ended with {code}: {lines[-1] if lines else 'it said nothing'}",
+                "mend what it names, then run the same command again: it goes on",
+                log_tail=lines,
             )
 
 

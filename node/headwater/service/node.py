@@ -122,6 +122,8 @@ def _assemble(config: Config, home: Home, bench: Workbench, base_name: str, say:
     rows = ModelRows(bench.database)
     folder = _base_folder(config, base_name, say)
     pool = None if folder is None else Pool.open(folder, base_name, rows, config.device, config.threads)
+    for name, reason in (pool.refused if pool else {}).items():
+        say(f"{name} is not served: {reason}")
     inference = attributing = None
     if pool is not None and folder is not None and _may_provide(bench):
         inference = Inference(bench, pool, bench.address(PROVIDER), PROVIDER_HOT_KEY)

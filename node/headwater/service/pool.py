@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from headwater.errors import UnknownModel
+from headwater.errors import HeadwaterError, UnknownModel
 from headwater.openlora.engine import Engine, GenerationRequest
 from headwater.openlora.exact import ExactEngine
 from headwater.openlora.gate import GateReport, admit_folder
@@ -25,6 +26,9 @@ from headwater.protocol.completion import InferenceRequest
 from headwater.protocol.model import ModelVersion, is_certified
 from headwater.service.model_rows import ModelRows, VersionRow
 from headwater.types import ZERO_DIGEST, Digest
+
+_Key: TypeAlias = tuple[str, Digest]
+"""Name and adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,9 @@ class Pool:
         self.engine = engine
         self._rows = rows
         self._names = Registry(base.name)
-        self._served: dict[Digest, ServedModel] = {}
+        self._served: dict[_Key, ServedModel] = {}
+        self.refused: dict[str, str] = {}
+        """Names of active versions that cannot be served, each with its reason."""
         self._refreshing = threading.Lock()
 
     @classmethod
@@ -60,23 +66,42 @@ class Pool:
         return pool
 
     def refresh(self) -> None:
-        """Load versions that became active since the last look; take those out that no longer are."""
-        with self._refreshing:
-            active = {row.version.adapter_digest: row for row in self._rows.active()}
-            for digest, row in active.items():
-                if digest not in self._served:
-                    self._admit(row)
-            for digest in self._served.keys() - active.keys():
-                self._names.withdraw(self._served.pop(digest).name, digest)
-                self.engine.unregister(digest)
+        """Load versions that became active since the last look; take those out that no longer are.
 
-    def _admit(self, row: VersionRow) -> GateReport:
+        One that cannot be served does not keep the others from it: `refused` says why, and it is looked at again.
+        """
+        with self._refreshing:
+            active = {_key(row): row for row in self._rows.active()}
+            self.refused = {name: reason for name, reason in self.refused.items() if name in {k[0] for k in active}}
+            for key, row in active.items():
+                if key not in self._served:
+                    self._try_to_admit(key, row)
+            for key in self._served.keys() - active.keys():
+                self._withdraw(key)
+
+    def _try_to_admit(self, key: _Key, row: VersionRow) -> None:
+        try:
+            self._admit(key, row)
+        except HeadwaterError as error:
+            self.refused[row.name] = f"{error.cause}; {error.next_step}"
+        else:
+            self.refused.pop(row.name, None)
+
+    def _admit(self, key: _Key, row: VersionRow) -> GateReport:
         """Raises BadAdapter, also if the folder holds other weights than the chain names."""
         admitted, report = admit_folder(row.adapter_folder, self.base, expected=row.version.adapter_digest)
         self.engine.register(admitted)
         self._names.publish(row.name, admitted.digest)
-        self._served[admitted.digest] = ServedModel(row.name, row.version, is_certified(row.version))
+        self._served[key] = ServedModel(row.name, row.version, is_certified(row.version))
         return report
+
+    def _withdraw(self, key: _Key) -> None:
+        """Two models may be of one adapter: its weights stay while one of them is served."""
+        name, digest = key
+        del self._served[key]
+        self._names.withdraw(name, digest)
+        if digest not in {adapter for _, adapter in self._served}:
+            self.engine.unregister(digest)
 
     def models(self) -> tuple[ServedModel, ...]:
         """The base first, then every name."""
@@ -88,12 +113,16 @@ class Pool:
         """Raises UnknownModel. A name that is new on chain is found at its first use."""
         try:
             resolution = self._names.resolve(name)
-        except UnknownModel:
+        except UnknownModel as unknown:
             self.refresh()
+            if name in self.refused:
+                raise UnknownModel(
+                    f"{name} cannot be served now: {self.refused[name]}", "ask its provider", model=name
+                ) from unknown
             resolution = self._names.resolve(name)
         if resolution.adapter is None:
             return ServedModel(self.base.name, None, False)
-        return self._served[resolution.adapter]
+        return self._served[resolution.name.partition("@")[0], resolution.adapter]
 
     def prompt_ids(self, request: InferenceRequest) -> tuple[int, ...]:
         return self.base.tokenizer.encode(render_prompt(request.messages))
@@ -117,6 +146,10 @@ class Pool:
 
     def close(self) -> None:
         self.engine.close()
+
+
+def _key(row: VersionRow) -> _Key:
+    return row.name, row.version.adapter_digest
 
 
 def identity_of(served: ServedModel) -> tuple[Digest, int]:
