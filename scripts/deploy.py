@@ -23,6 +23,7 @@ from brownie import (
 
 ARTIFACTS = Path(__file__).resolve().parent.parent / "node/headwater/chain/artifacts"
 CREDIT = 10**18
+ROLES = {"ADMIN": 0, "FAUCET": 1, "GUARDIAN": 2, "PARAMETER": 3}
 NOBODY = "0x0000000000000000000000000000000000000000"
 
 # PROTOCOL.md §10, column "devnet".
@@ -32,7 +33,7 @@ STAKE_EXIT_DELAY_SECONDS = 600
 EVIDENCE_WINDOW_SECONDS = 60
 QUORUM = (2, 3)
 LANE_CLOSE_DELAY_SECONDS = 420
-LEDGER = (180, 120, 150, 8, 10_000)  # epoch, window, attempt timeout, ring, expiry slash in ppm
+LEDGER = (180, 120, 150, 8, 10_000, 3)  # epoch, window, attempt timeout, ring, expiry slash in ppm, refund after
 MODELS = (1 * CREDIT, 0, 3_600)  # attestation fee, price rise delay, attestation window
 
 
@@ -41,7 +42,7 @@ def main():
 
 
 def deploy(operator):
-    """All contracts by name. `operator` holds the roles FAUCET and PARAMETER afterwards."""
+    """All contracts by name. `operator` holds every role afterwards."""
     sender = {"from": operator}
     access = ProtocolAccess.deploy(operator, sender)
     token = CreditToken.deploy(access, sender)
@@ -59,8 +60,8 @@ def deploy(operator):
         sender,
     )
     quorum = EcdsaQuorum.deploy(staking, *QUORUM, sender)
-    escrow = CreditEscrow.deploy(token, ledger_address, staking, LANE_CLOSE_DELAY_SECONDS, sender)
-    ledger = AttributionLedger.deploy(token, escrow, staking, quorum, NOBODY, LEDGER, sender)
+    escrow = CreditEscrow.deploy(access, token, ledger_address, staking, LANE_CLOSE_DELAY_SECONDS, sender)
+    ledger = AttributionLedger.deploy(access, token, escrow, staking, quorum, NOBODY, LEDGER, sender)
     models = ModelRegistry.deploy(access, token, registry, log, staking, quorum, operator, MODELS, sender)
     suite = {c._name: c for c in (access, token, registry, log, staking, quorum, escrow, ledger, models)}
     set_roles(suite, operator)
@@ -74,7 +75,7 @@ def set_roles(suite, operator):
     access = suite["ProtocolAccess"]
     for name, contract in suite.items():
         for function in json.loads((ARTIFACTS / f"{name}.json").read_text())["roles"].values():
-            role = getattr(access, function["role"])()
+            role = ROLES[function["role"]]
             access.setTargetFunctionRole(contract, [function["selector"]], role, {"from": operator})
-    for role in (access.FAUCET(), access.PARAMETER()):
-        access.grantRole(role, operator, 0, {"from": operator})
+    for role in ("FAUCET", "GUARDIAN", "PARAMETER"):
+        access.grantRole(ROLES[role], operator, 0, {"from": operator})

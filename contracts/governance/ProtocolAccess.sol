@@ -8,6 +8,9 @@ import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManage
 /// written in the function's NatSpec, collected in its contract's artefact under `roles`, and set here when deploying.
 /// @dev No role can move another account's funds. In production the admin is a timelock.
 contract ProtocolAccess is AccessManager {
+    /// @notice OpenZeppelin's ADMIN_ROLE: grants roles, assigns functions to them, names successors.
+    uint64 public constant ADMIN = ADMIN_ROLE;
+
     /// @notice Mints credits on devnets; granted to nobody in production.
     uint64 public constant FAUCET = 1;
 
@@ -19,6 +22,7 @@ contract ProtocolAccess is AccessManager {
 
     /// @param initialAdmin The account that grants roles and assigns functions to them.
     constructor(address initialAdmin) AccessManager(initialAdmin) {
+        emit RoleLabel(ADMIN, "ADMIN");
         emit RoleLabel(FAUCET, "FAUCET");
         emit RoleLabel(GUARDIAN, "GUARDIAN");
         emit RoleLabel(PARAMETER, "PARAMETER");

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Leaves} from "../libraries/Leaves.sol";
+import {LaneTable} from "../libraries/LaneTable.sol";
 import {SumTree} from "../libraries/SumTree.sol";
 
 /// @title Epochs: proposed, sealed, committed by a quorum, final by time alone; and who is paid from them
@@ -50,6 +51,17 @@ interface IAttributionLedger {
         uint32 ringSize;
         /// @notice Part of the proposer's bond that an expired attempt costs.
         uint32 expirySlashPpm;
+        /// @notice R: epochs after which a closed lane's uncovered credit, and receipts of a revoked version, go back to
+        /// their users.
+        uint32 refundAfterEpochs;
+    }
+
+    /// @notice One account's leaf in a payout tree, with its proof.
+    struct Claim {
+        address account;
+        uint128 cumulative;
+        uint256 index;
+        SumTree.Node[] proof;
     }
 
     /// @notice Inputs were frozen.
@@ -65,6 +77,8 @@ interface IAttributionLedger {
     event EpochSealed(uint64 indexed epochId, uint32 indexed attempt, bytes32 sealedHash);
     /// @notice An attempt ran out of time.
     event AttemptExpired(uint64 indexed epochId, uint32 indexed attempt, address indexed proposer);
+    /// @notice The guardian's pause ended an attempt; nobody is slashed for it.
+    event AttemptPaused(uint64 indexed epochId, uint32 indexed attempt);
     /// @notice A quorum signed; the epoch is final `windowSeconds` after `committedAt`.
     event EpochCommitted(
         uint64 indexed epochId,
@@ -87,14 +101,8 @@ interface IAttributionLedger {
     event Credited(address indexed account, uint128 amount, uint128 cumulative);
     /// @notice Credit left to `to`: the account, or its payee.
     event CreditWithdrawn(address indexed account, address indexed to, uint128 amount);
-    /// @notice A receipt with its attribution, both signed by the provider, was shown to the chain. Pays nobody.
-    event ReceiptAnchored(
-        bytes32 indexed receiptDigest,
-        bytes32 indexed laneId,
-        address indexed provider,
-        uint64 sequence,
-        bytes32 attributionDigest
-    );
+    /// @notice Redeemed credit that no epoch covered before the ledger ended went back to the lane's user.
+    event UncoveredReturned(bytes32 indexed laneId, address indexed user, address indexed to, uint128 amount);
 
     /// @notice A constructor argument is out of its bounds.
     error ParameterOutOfBounds(bytes32 name, uint256 value);
@@ -105,7 +113,8 @@ interface IAttributionLedger {
     /// @notice Attempt numbers only grow.
     error WrongAttempt(uint32 lowest, uint32 given);
     error TooEarly(uint256 notBefore);
-    error WrongParent(bytes32 expected, bytes32 given);
+    /// @notice The ring does not hold the named parent at the place of the last committed epoch.
+    error WrongParent(uint64 parentId, bytes32 given);
     /// @notice Neither the validator in turn nor its voting key.
     error NotInTurn(address expected, address given);
     error WrongPhase(Phase phase);
@@ -123,21 +132,30 @@ interface IAttributionLedger {
     error EpochNotFinal(uint256 finalAt);
     error EpochFinal(uint256 finalAt);
     error InvalidProof();
+    /// @notice No epoch was committed for {TERMINAL_SECONDS}: nothing is proposed or committed any more.
+    error LedgerIsTerminal(uint256 since);
+    /// @notice The ledger goes on: uncovered credit is refunded by its epochs.
+    error LedgerNotTerminal(uint256 terminalAt);
+    /// @notice Only the last committed epoch says what is covered.
+    error NotLastEpoch(uint64 lastEpochId, uint64 given);
+    /// @notice The lane table's proof does not show where this lane stands.
+    error WrongLaneProof(bytes32 laneId);
+    /// @notice All that was redeemed on this lane is covered, refunded or returned.
+    error NothingUncovered(bytes32 laneId);
     error PayoutsMismatch(bytes32 root, uint128 total);
     error NothingToWithdraw(address account);
     error OnlyEscrow(address caller);
     error OnlyDisputes(address caller);
-    /// @notice No key of the named provider made this signature.
-    error WrongReceiptSigner(bytes32 receiptDigest, address provider);
-    error WrongAttributionSigner(bytes32 receiptDigest, address provider);
-    /// @notice The receipt names another user or provider than its lane.
-    error ReceiptNotOfLane(bytes32 receiptDigest, bytes32 laneId);
-    /// @notice The attribution is about another receipt, provider or model version.
-    error AttributionMismatch(bytes32 receiptDigest);
 
     /// @notice Freezes the inputs of the next epoch. The caller is validators[(id + attempt) mod count], or its key.
     /// @dev Attempt n + k opens k timeouts after attempt n; it ends an expired attempt, whose proposer pays for it.
-    function proposeEpoch(Leaves.Proposal calldata proposal) external;
+    /// @param parentCommittedAt When the epoch that the proposal names as its parent was committed; any before the first.
+    /// @param parentSignersDigest Its {CommittedEpoch-signersDigest}; any before the first.
+    function proposeEpoch(
+        Leaves.Proposal calldata proposal,
+        uint64 parentCommittedAt,
+        bytes32 parentSignersDigest
+    ) external;
 
     /// @notice Fixes the hash of the block after the proposal; anyone, 2 to 256 blocks after it.
     function seal() external returns (bytes32 sealedHash);
@@ -177,6 +195,10 @@ interface IAttributionLedger {
         SumTree.Node[] calldata proof
     ) external returns (uint128 amount);
 
+    /// @notice {claim} for several accounts of one epoch.
+    /// @return amount Wei paid to all of them.
+    function claimMany(CommittedEpoch calldata committed, Claim[] calldata claims) external returns (uint128 amount);
+
     /// @notice Credits everybody in a final epoch's payout tree, rebuilt whole; anyone. The cheapest way a payee.
     /// @param payouts All leaves in order.
     /// @return amount Wei credited.
@@ -188,13 +210,23 @@ interface IAttributionLedger {
     /// @notice Pays `account`, or its payee, what {settle} credited it; anyone.
     function withdrawCredit(address account) external returns (uint128 amount);
 
-    /// @notice Shows one receipt with its attribution to the chain, both signatures checked. Pays nobody.
-    function anchorReceipt(
-        Leaves.Receipt calldata receipt,
-        bytes calldata receiptSignature,
-        Leaves.Attribution calldata attribution,
-        bytes calldata attributionSignature
-    ) external;
+    /// @notice In a terminal ledger: returns to a lane's user what was redeemed and no epoch covered; anyone.
+    /// @param last The last committed epoch; not looked at if there is none.
+    /// @param row Where the lane stands in that epoch's table, at `index`, proven by `proof`.
+    function returnUncovered(
+        CommittedEpoch calldata last,
+        Leaves.LaneRow calldata row,
+        uint256 index,
+        bytes32[] calldata proof
+    ) external returns (uint128 amount);
+
+    /// @notice The same for a lane that the last epoch's table does not list.
+    /// @param absence Where it would stand.
+    function returnUnlisted(
+        CommittedEpoch calldata last,
+        bytes32 laneId,
+        LaneTable.Absence calldata absence
+    ) external returns (uint128 amount);
 
     /// @notice Whether a committed epoch holds this receipt, and whether that can no longer change.
     function verifyReceipt(
@@ -207,14 +239,23 @@ interface IAttributionLedger {
     /// @notice Whether the ring holds this epoch, and whether it is final.
     function statusOf(CommittedEpoch calldata committed) external view returns (bool known, bool isFinal);
 
-    /// @notice The last committed epoch, pending or final, and its digest; (0, 0) before the first.
-    function latestEpoch() external view returns (uint64 epochId, bytes32 epochDigest);
+    /// @notice The last committed epoch, pending or final, and its {entryOf}; (0, 0) before the first.
+    function latestEpoch() external view returns (uint64 epochId, bytes32 entry);
 
     /// @notice keccak(abi.encode(epoch digest, committedAt, signersDigest)) of an epoch in the ring; zero if not there.
     function entryOf(uint64 epochId) external view returns (bytes32);
 
     /// @notice The attempt in progress, or the next one.
     function currentAttempt() external view returns (Attempt memory);
+
+    /// @notice From then on nothing is proposed or committed, unless an epoch is committed before. Claims go on.
+    function terminalAt() external view returns (uint64);
+
+    /// @notice Seconds without a commit that end the ledger.
+    function TERMINAL_SECONDS() external view returns (uint64);
+
+    /// @notice What was returned to a lane's user after the ledger's end.
+    function returnedOf(bytes32 laneId) external view returns (uint128);
 
     /// @notice EIP-712 digest that a validator key signs.
     function epochSigningDigest(Leaves.Epoch calldata epoch) external view returns (bytes32);

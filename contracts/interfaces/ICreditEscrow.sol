@@ -29,6 +29,9 @@ interface ICreditEscrow {
         address user;
         /// @notice After it anyone may start the lane's closing.
         uint64 expiresAt;
+        /// @notice The epoch that came next when the lane was closed; 0 before. From R epochs after it on, what was
+        /// redeemed and is not covered goes back to the user.
+        uint32 closedInEpoch;
         address provider;
     }
 
@@ -54,7 +57,15 @@ interface ICreditEscrow {
     /// @notice A lane ends at `closingAt`.
     event LaneCloseRequested(bytes32 indexed laneId, address indexed by, uint64 closingAt);
     /// @notice A lane ended and returned what was left.
-    event LaneClosed(bytes32 indexed laneId, uint128 returned);
+    event LaneClosed(bytes32 indexed laneId, uint128 returned, uint32 closedInEpoch);
+    /// @notice A receipt with its attribution, both signed by the provider, was shown to the chain. Pays nobody.
+    event ReceiptAnchored(
+        bytes32 indexed receiptDigest,
+        bytes32 indexed laneId,
+        address indexed provider,
+        uint64 sequence,
+        bytes32 attributionDigest
+    );
 
     /// @notice A constructor argument is out of its bounds.
     error ParameterOutOfBounds(bytes32 name, uint256 value);
@@ -78,6 +89,13 @@ interface ICreditEscrow {
     /// @notice The lane's closing delay is over: its vouchers are void.
     error LaneEnded(bytes32 laneId, uint256 closingAt);
     error VoucherAboveAllocation(uint128 cumulative, uint128 allocated);
+    /// @notice No key of the named provider made this signature.
+    error WrongReceiptSigner(bytes32 receiptDigest, address provider);
+    error WrongAttributionSigner(bytes32 receiptDigest, address provider);
+    /// @notice The receipt names another user or provider than its lane.
+    error ReceiptNotOfLane(bytes32 receiptDigest, bytes32 laneId);
+    /// @notice The attribution is about another receipt, provider or model version.
+    error AttributionMismatch(bytes32 receiptDigest);
 
     /// @notice Pulls credits from the caller and credits `to`.
     function deposit(address to, uint128 amountWei) external;
@@ -115,6 +133,14 @@ interface ICreditEscrow {
 
     /// @notice Returns what is left to the user once the close delay is over; anyone may call.
     function close(bytes32 laneId) external;
+
+    /// @notice Shows one receipt with its attribution to the chain, both signatures checked. Pays nobody.
+    function anchorReceipt(
+        Leaves.Receipt calldata receipt,
+        bytes calldata receiptSignature,
+        Leaves.Attribution calldata attribution,
+        bytes calldata attributionSignature
+    ) external;
 
     /// @notice Where redeemed credit goes.
     function ledger() external view returns (IAttributionLedger);

@@ -9,9 +9,6 @@ interface IQuorum {
     /// @param needed Least stake that would do.
     error QuorumNotReached(uint256 weight, uint256 needed);
 
-    /// @notice The signer has no weight in the set.
-    error NotInValidatorSet(address key, uint64 setId);
-
     /// @notice Signers must ascend strictly by address, so that each is counted once.
     /// @param position The first signature out of order, from 0.
     error SignersNotAscending(uint256 position);
@@ -19,7 +16,7 @@ interface IQuorum {
     /// @notice The evidence is not a whole number of signatures, or none.
     error MalformedSignatures(uint256 length);
 
-    /// @notice Reverts unless the set's quorum signed `digest`.
+    /// @notice Reverts unless the set's quorum signed `digest`, with {IStaking-NotInValidatorSet} for a stranger's vote.
     /// @param setId A validator set of Staking, at most the current one.
     /// @param digest What was signed.
     /// @param signatures Scheme-specific; for ECDSA 65 bytes (r, s, v) each, ascending by signer.

@@ -83,6 +83,8 @@ interface IStaking {
     error ZeroDrawAnchor();
     error ExitTooEarly(uint256 exitAt);
     error UnknownValidatorSet(uint64 setId, uint64 currentSetId);
+    /// @notice The key carries no weight in the set.
+    error NotInValidatorSet(address key, uint64 setId);
     error NoValidators();
     error OnlyCourt(address caller);
     /// @notice This evidence has been used.
@@ -189,11 +191,12 @@ interface IStaking {
     /// @notice Stake of all validators of a set.
     function totalWeight(uint64 setId) external view returns (uint256);
 
-    /// @notice Weights of `keys` in a set, and the set's total.
-    function weightsOf(
+    /// @notice Each of `keys` with its weight in a set, packed by {Votes}; their weight together, and the set's total.
+    /// Reverts with {NotInValidatorSet} for a key without weight. A key that is named twice counts twice.
+    function votesOf(
         uint64 setId,
         address[] calldata keys
-    ) external view returns (uint96[] memory weights, uint256 total);
+    ) external view returns (uint256[] memory votes, uint256 weight, uint256 total);
 
     /// @notice Owner and voting key of validators[turn mod count] of the current set, and the set's number.
     function validatorInTurn(uint256 turn) external view returns (address owner, address key, uint64 setId);

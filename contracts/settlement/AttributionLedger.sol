@@ -3,14 +3,17 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IAttributionLedger} from "../interfaces/IAttributionLedger.sol";
 import {ICreditEscrow} from "../interfaces/ICreditEscrow.sol";
 import {IQuorum} from "../interfaces/IQuorum.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
+import {LaneTable} from "../libraries/LaneTable.sol";
 import {Leaves} from "../libraries/Leaves.sol";
 import {MerkleTree} from "../libraries/MerkleTree.sol";
 import {SumTree} from "../libraries/SumTree.sol";
 import {EpochRing} from "./EpochRing.sol";
+import {EpochState} from "./EpochState.sol";
 
 /// @title Who is paid from final epochs, see {IAttributionLedger}; how an epoch becomes final stands in {EpochRing}
 /// @dev No reentrancy guard: an account's slot is written before the token is called, and nothing is read after.
@@ -18,10 +21,12 @@ contract AttributionLedger is EpochRing {
     using Leaves for *;
     using SafeERC20 for IERC20;
 
-    /// @dev One slot an account, for life. `credit` is the part of `claimed` that waits to be withdrawn.
+    /// @dev One slot an account, for life. `credit` is the part of `claimed` that waits to be withdrawn; `hasPayee` spares
+    /// most payments a look at {payeeOf}.
     struct Account {
         uint128 claimed;
-        uint128 credit;
+        uint120 credit;
+        bool hasPayee;
     }
 
     /// @notice The credit token.
@@ -32,15 +37,22 @@ contract AttributionLedger is EpochRing {
     /// @inheritdoc IAttributionLedger
     mapping(address account => address) public payeeOf;
 
+    /// @inheritdoc IAttributionLedger
+    mapping(bytes32 laneId => uint128) public returnedOf;
+
+    uint128 private _returned;
+
+    /// @param access The ProtocolAccess that knows the guardian.
     /// @param disputes Who may invalidate; zero: nobody.
     constructor(
+        address access,
         IERC20 token_,
         ICreditEscrow escrow_,
         IStaking staking_,
         IQuorum quorum_,
         address disputes,
         Parameters memory parameters
-    ) EpochRing(escrow_, staking_, quorum_, disputes, parameters) {
+    ) EpochState(access, escrow_, staking_, quorum_, disputes, parameters) {
         if (address(token_) == address(0)) revert ZeroAddress();
         token = token_;
     }
@@ -55,6 +67,7 @@ contract AttributionLedger is EpochRing {
     /// @inheritdoc IAttributionLedger
     function setPayee(address payee) external {
         payeeOf[msg.sender] = payee;
+        _accounts[msg.sender].hasPayee = payee != address(0);
         emit PayeeSet(msg.sender, payee);
     }
 
@@ -67,18 +80,19 @@ contract AttributionLedger is EpochRing {
         SumTree.Node[] calldata proof
     ) external returns (uint128 amount) {
         _requireFinal(committed);
-        bytes32 leaf = SumTree.leafHash(address(this), account, cumulative);
-        Leaves.Epoch calldata epoch = committed.epoch;
-        if (!SumTree.verify(epoch.payoutRoot, epoch.payoutTotal, leaf, cumulative, index, proof)) {
-            revert InvalidProof();
+        return _claim(committed.epoch, account, cumulative, index, proof);
+    }
+
+    /// @inheritdoc IAttributionLedger
+    function claimMany(
+        CommittedEpoch calldata committed,
+        Claim[] calldata claims
+    ) external returns (uint128 amount) {
+        _requireFinal(committed);
+        for (uint256 i = 0; i < claims.length; ++i) {
+            Claim calldata one = claims[i];
+            amount += _claim(committed.epoch, one.account, one.cumulative, one.index, one.proof);
         }
-        uint128 claimed = _accounts[account].claimed;
-        if (cumulative <= claimed) return 0;
-        amount = cumulative - claimed;
-        _accounts[account].claimed = cumulative;
-        address to = _destinationOf(account);
-        emit Claimed(account, to, amount, cumulative);
-        token.safeTransfer(to, amount);
     }
 
     /// @inheritdoc IAttributionLedger
@@ -99,36 +113,39 @@ contract AttributionLedger is EpochRing {
 
     /// @inheritdoc IAttributionLedger
     function withdrawCredit(address account) external returns (uint128 amount) {
-        amount = _accounts[account].credit;
+        Account storage entry = _accounts[account];
+        amount = entry.credit;
         if (amount == 0) revert NothingToWithdraw(account);
-        _accounts[account].credit = 0;
-        address to = _destinationOf(account);
+        entry.credit = 0;
+        address to = _destinationOf(account, entry.hasPayee);
         emit CreditWithdrawn(account, to, amount);
         token.safeTransfer(to, amount);
     }
 
     /// @inheritdoc IAttributionLedger
-    function anchorReceipt(
-        Leaves.Receipt calldata receipt,
-        bytes calldata receiptSignature,
-        Leaves.Attribution calldata attribution,
-        bytes calldata attributionSignature
-    ) external {
-        bytes32 digest = receipt.hash();
-        _requireOfLane(receipt, digest);
-        if (
-            attribution.receiptDigest != digest ||
-            attribution.provider != receipt.provider ||
-            attribution.modelId != receipt.modelId ||
-            attribution.version != receipt.version
-        ) revert AttributionMismatch(digest);
-        if (!escrow.verifyReceiptSignature(receipt, receiptSignature)) {
-            revert WrongReceiptSigner(digest, receipt.provider);
+    function returnUncovered(
+        CommittedEpoch calldata last,
+        Leaves.LaneRow calldata row,
+        uint256 index,
+        bytes32[] calldata proof
+    ) external returns (uint128) {
+        _requireLast(last);
+        if (_head.latestEpochId == 0 || !LaneTable.isListed(last.epoch.lanesRoot, row, index, proof)) {
+            revert WrongLaneProof(row.laneId);
         }
-        if (!escrow.verifyAttributionSignature(attribution, attributionSignature)) {
-            revert WrongAttributionSigner(digest, receipt.provider);
-        }
-        emit ReceiptAnchored(digest, receipt.laneId, receipt.provider, receipt.sequence, attribution.hash());
+        return _return(row.laneId, uint256(row.covered) + row.refunded, last.epoch.payoutTotal);
+    }
+
+    /// @inheritdoc IAttributionLedger
+    function returnUnlisted(
+        CommittedEpoch calldata last,
+        bytes32 laneId,
+        LaneTable.Absence calldata absence
+    ) external returns (uint128) {
+        _requireLast(last);
+        if (_head.latestEpochId == 0) return _return(laneId, 0, 0);
+        if (!LaneTable.isAbsent(last.epoch.lanesRoot, laneId, absence)) revert WrongLaneProof(laneId);
+        return _return(laneId, 0, last.epoch.payoutTotal);
     }
 
     /// @inheritdoc IAttributionLedger
@@ -147,27 +164,62 @@ contract AttributionLedger is EpochRing {
         return (_accounts[account].claimed, _accounts[account].credit);
     }
 
-    function _credit(address account, uint128 cumulative) private returns (uint128 amount) {
+    function _claim(
+        Leaves.Epoch calldata epoch,
+        address account,
+        uint128 cumulative,
+        uint256 index,
+        SumTree.Node[] calldata proof
+    ) private returns (uint128 amount) {
+        bytes32 leaf = SumTree.leafHash(address(this), account, cumulative);
+        if (!SumTree.verify(epoch.payoutRoot, epoch.payoutTotal, leaf, cumulative, index, proof)) {
+            revert InvalidProof();
+        }
         Account storage entry = _accounts[account];
-        (uint128 claimed, uint128 credit) = (entry.claimed, entry.credit);
+        (uint128 claimed, bool hasPayee) = (entry.claimed, entry.hasPayee);
         if (cumulative <= claimed) return 0;
         amount = cumulative - claimed;
-        (entry.claimed, entry.credit) = (cumulative, credit + amount);
+        entry.claimed = cumulative;
+        address to = _destinationOf(account, hasPayee);
+        emit Claimed(account, to, amount, cumulative);
+        token.safeTransfer(to, amount);
+    }
+
+    function _credit(address account, uint128 cumulative) private returns (uint128 amount) {
+        Account storage entry = _accounts[account];
+        (uint128 claimed, uint120 credit) = (entry.claimed, entry.credit);
+        if (cumulative <= claimed) return 0;
+        amount = cumulative - claimed;
+        (entry.claimed, entry.credit) = (cumulative, SafeCast.toUint120(uint256(credit) + amount));
         emit Credited(account, amount, cumulative);
     }
 
-    function _destinationOf(address account) private view returns (address) {
-        address payee = payeeOf[account];
-        return payee == address(0) ? account : payee;
+    /// @dev What all lanes get back together is at most what came in and was never committed to anybody.
+    function _return(bytes32 laneId, uint256 settled, uint128 committedTotal) private returns (uint128 amount) {
+        ICreditEscrow.Lane memory lane = escrow.laneOf(laneId);
+        uint128 returned = returnedOf[laneId];
+        if (lane.redeemed <= settled + returned) revert NothingUncovered(laneId);
+        amount = uint128(lane.redeemed - settled - returned);
+        uint128 left = funded - committedTotal - _returned;
+        if (amount > left) amount = left;
+        if (amount == 0) revert NothingUncovered(laneId);
+        returnedOf[laneId] = returned + amount;
+        _returned += amount;
+        address to = _destinationOf(lane.user, _accounts[lane.user].hasPayee);
+        emit UncoveredReturned(laneId, lane.user, to, amount);
+        token.safeTransfer(to, amount);
     }
 
-    function _requireOfLane(Leaves.Receipt calldata receipt, bytes32 digest) private view {
-        ICreditEscrow.Lane memory lane = escrow.laneOf(receipt.laneId);
-        if (
-            lane.status == ICreditEscrow.LaneStatus.None ||
-            lane.user != receipt.user ||
-            lane.provider != receipt.provider ||
-            lane.disclosure != receipt.disclosure
-        ) revert ReceiptNotOfLane(digest, receipt.laneId);
+    function _destinationOf(address account, bool hasPayee) private view returns (address) {
+        return hasPayee ? payeeOf[account] : account;
+    }
+
+    /// @dev The ledger must have ended, so nothing can follow `last`, and nothing is pending.
+    function _requireLast(CommittedEpoch calldata last) private view {
+        if (block.timestamp < terminalAt()) revert LedgerNotTerminal(terminalAt());
+        uint64 latest = _head.latestEpochId;
+        if (latest == 0) return;
+        if (last.epoch.epochId != latest) revert NotLastEpoch(latest, last.epoch.epochId);
+        _requireFinal(last);
     }
 }

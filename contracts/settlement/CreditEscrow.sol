@@ -3,7 +3,11 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {GuardianPause} from "../governance/GuardianPause.sol";
+import {Succession} from "../governance/Succession.sol";
 import {IAttributionLedger} from "../interfaces/IAttributionLedger.sol";
 import {ICreditEscrow} from "../interfaces/ICreditEscrow.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
@@ -14,7 +18,7 @@ import {Signatures} from "../libraries/Signatures.sol";
 /// @dev No reentrancy guard: every function writes its state before it calls out, and calls only the token and the
 /// ledger, both fixed at deployment; {deposit} alone credits after the transfer, by the amount that it asked for, and
 /// reverts when the balance says otherwise.
-contract CreditEscrow is ICreditEscrow, EIP712 {
+contract CreditEscrow is ICreditEscrow, EIP712, GuardianPause, Succession {
     using Leaves for *;
     using SafeERC20 for IERC20;
 
@@ -38,13 +42,17 @@ contract CreditEscrow is ICreditEscrow, EIP712 {
 
     mapping(bytes32 laneId => Lane) private _lanes;
 
+    uint64 private _pausedUntil;
+
+    /// @param access The ProtocolAccess that knows the guardian.
     /// @param laneCloseDelaySeconds_ More than two epochs; the ledger's constructor checks it.
     constructor(
+        address access,
         IERC20 token_,
         IAttributionLedger ledger_,
         IStaking staking_,
         uint64 laneCloseDelaySeconds_
-    ) EIP712("Headwater CreditEscrow", "1") {
+    ) EIP712("Headwater CreditEscrow", "1") AccessManaged(access) {
         if (address(token_) == address(0) || address(ledger_) == address(0) || address(staking_) == address(0)) {
             revert ZeroAddress();
         }
@@ -59,6 +67,7 @@ contract CreditEscrow is ICreditEscrow, EIP712 {
 
     /// @inheritdoc ICreditEscrow
     function deposit(address to, uint128 amountWei) external {
+        _requireNotPaused();
         if (to == address(0)) revert ZeroAddress();
         if (amountWei == 0) revert ZeroAmount();
         uint256 before = token.balanceOf(address(this));
@@ -86,6 +95,7 @@ contract CreditEscrow is ICreditEscrow, EIP712 {
         uint8 disclosure,
         uint64 expiresAt
     ) external returns (bytes32 laneId) {
+        _requireNotPaused();
         laneId = laneIdOf(msg.sender, provider, laneNonce);
         Lane storage lane = _lanes[laneId];
         if (lane.status != LaneStatus.None) revert LaneExists(laneId);
@@ -106,6 +116,7 @@ contract CreditEscrow is ICreditEscrow, EIP712 {
 
     /// @inheritdoc ICreditEscrow
     function topUp(bytes32 laneId, uint128 amountWei) external {
+        _requireNotPaused();
         Lane storage lane = _lanes[laneId];
         if (lane.status != LaneStatus.Open) revert WrongLaneStatus(laneId, lane.status);
         if (msg.sender != lane.user) revert NotLaneParty(laneId, msg.sender);
@@ -152,8 +163,39 @@ contract CreditEscrow is ICreditEscrow, EIP712 {
         if (block.timestamp < lane.closingAt) revert CloseTooEarly(lane.closingAt);
         uint128 returned = lane.allocated - lane.redeemed;
         lane.status = LaneStatus.Closed;
+        (uint64 latestEpochId, ) = ledger.latestEpoch();
+        uint32 closedInEpoch = SafeCast.toUint32(latestEpochId + 1);
+        lane.closedInEpoch = closedInEpoch;
         freeOf[lane.user] += returned;
-        emit LaneClosed(laneId, returned);
+        emit LaneClosed(laneId, returned, closedInEpoch);
+    }
+
+    /// @inheritdoc ICreditEscrow
+    function anchorReceipt(
+        Leaves.Receipt calldata receipt,
+        bytes calldata receiptSignature,
+        Leaves.Attribution calldata attribution,
+        bytes calldata attributionSignature
+    ) external {
+        bytes32 digest = receipt.hash();
+        Lane storage lane = _lanes[receipt.laneId];
+        if (
+            lane.status == LaneStatus.None ||
+            lane.user != receipt.user ||
+            lane.provider != receipt.provider ||
+            lane.disclosure != receipt.disclosure
+        ) revert ReceiptNotOfLane(digest, receipt.laneId);
+        if (
+            attribution.receiptDigest != digest ||
+            attribution.provider != receipt.provider ||
+            attribution.modelId != receipt.modelId ||
+            attribution.version != receipt.version
+        ) revert AttributionMismatch(digest);
+        if (!verifyReceiptSignature(receipt, receiptSignature)) revert WrongReceiptSigner(digest, receipt.provider);
+        if (!verifyAttributionSignature(attribution, attributionSignature)) {
+            revert WrongAttributionSigner(digest, receipt.provider);
+        }
+        emit ReceiptAnchored(digest, receipt.laneId, receipt.provider, receipt.sequence, attribution.hash());
     }
 
     /// @inheritdoc ICreditEscrow
@@ -185,7 +227,7 @@ contract CreditEscrow is ICreditEscrow, EIP712 {
     function verifyReceiptSignature(
         Leaves.Receipt calldata receipt,
         bytes calldata signature
-    ) external view returns (bool) {
+    ) public view returns (bool) {
         return staking.isProviderKey(receipt.provider, Signatures.recover(receiptSigningDigest(receipt), signature));
     }
 
@@ -193,8 +235,17 @@ contract CreditEscrow is ICreditEscrow, EIP712 {
     function verifyAttributionSignature(
         Leaves.Attribution calldata attribution,
         bytes calldata signature
-    ) external view returns (bool) {
+    ) public view returns (bool) {
         return staking.isProviderKey(attribution.provider, Signatures.recover(attributionSigningDigest(attribution), signature));
+    }
+
+    /// @inheritdoc GuardianPause
+    function pausedUntil() public view override returns (uint64) {
+        return _pausedUntil;
+    }
+
+    function _setPausedUntil(uint64 until) internal override {
+        _pausedUntil = until;
     }
 
     function _takeFree(address account, uint128 amountWei) private {

@@ -1,116 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IAttributionLedger} from "../interfaces/IAttributionLedger.sol";
-import {ICreditEscrow} from "../interfaces/ICreditEscrow.sol";
-import {IQuorum} from "../interfaces/IQuorum.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
 import {Leaves} from "../libraries/Leaves.sol";
-import {Ppm} from "../libraries/Ppm.sol";
+import {EpochState} from "./EpochState.sol";
 
 /// @title How an epoch becomes final: proposed, sealed, committed into a ring, or void
-/// @dev One slot an epoch: keccak(epoch digest, committedAt, signersDigest). Finality is a comparison of times, not a
-/// transaction. The ring never overwrites a pending or the last final epoch: commits are at least one shortest epoch
-/// apart (the attempt opens that long after the last commit), so at most ceil(window / epoch) of them are pending.
-abstract contract EpochRing is IAttributionLedger, EIP712 {
+/// @dev Finality is a comparison of times, not a transaction. The ring never overwrites a pending or the last final
+/// epoch: commits are at least one shortest epoch apart (the attempt opens that long after the last commit), so at most
+/// ceil(window / epoch) of them are pending.
+abstract contract EpochRing is EpochState {
     using Leaves for *;
-
-    /// @dev `attempt` and `openedAt` as in {Attempt}. After an invalidation, all ids go on at `floor`, above every
-    /// attempt that was ever proposed, so that no honest validator signs one (id, attempt) twice.
-    struct Head {
-        uint64 latestEpochId;
-        uint64 openedAt;
-        uint32 attempt;
-        uint32 highestAttempt;
-        uint32 floor;
-        Phase phase;
-    }
-
-    /// @dev Who proposed the attempt in progress, by which set, in which block.
-    struct Turn {
-        address proposer;
-        uint48 validatorSetId; // packs; sets change far less often than 2^48 times
-        uint48 proposedInBlock;
-    }
 
     uint256 private constant FIRST_SEAL_BLOCK = 2;
     uint256 private constant LAST_SEAL_BLOCK = 256;
 
-    /// @notice Where vouchers are redeemed, and whose domain receipts are signed under.
-    ICreditEscrow public immutable escrow;
-
-    /// @notice Who proposes, who votes, who is slashed for an expired attempt.
-    IStaking public immutable staking;
-
-    /// @notice How votes are counted.
-    IQuorum public immutable quorum;
-
-    /// @notice Who may invalidate; zero: nobody.
-    address public immutable disputes;
-
-    uint64 private immutable _minimumEpochSeconds;
-    uint64 private immutable _windowSeconds;
-    uint64 private immutable _attemptTimeoutSeconds;
-    uint32 private immutable _ringSize;
-    uint32 private immutable _expirySlashPpm;
-
-    Head private _head;
-    Turn private _turn;
-    bytes32 private _proposalDigest;
-    bytes32 private _sealedHash;
-    bytes32 private _latestDigest;
-    mapping(uint256 place => bytes32 entry) private _ring;
-
     /// @inheritdoc IAttributionLedger
-    uint128 public funded;
-
-    constructor(
-        ICreditEscrow escrow_,
-        IStaking staking_,
-        IQuorum quorum_,
-        address disputes_,
-        Parameters memory given
-    ) EIP712("Headwater AttributionLedger", "1") {
-        _requireBounds(given);
-        if (address(escrow_.ledger()) != address(this)) revert WrongWiring(address(escrow_));
-        if (address(staking_.ledger()) != address(this)) revert WrongWiring(address(staking_));
-        if (address(quorum_) == address(0)) revert ZeroAddress();
-        if (escrow_.laneCloseDelaySeconds() <= 2 * uint256(given.minimumEpochSeconds)) {
-            revert ParameterOutOfBounds("laneCloseDelaySeconds", escrow_.laneCloseDelaySeconds());
-        }
-        if (staking_.exitDelaySeconds() <= uint256(given.windowSeconds) + staking_.evidenceWindowSeconds()) {
-            revert ParameterOutOfBounds("exitDelaySeconds", staking_.exitDelaySeconds());
-        }
-        escrow = escrow_;
-        staking = staking_;
-        quorum = quorum_;
-        disputes = disputes_;
-        _minimumEpochSeconds = given.minimumEpochSeconds;
-        _windowSeconds = given.windowSeconds;
-        _attemptTimeoutSeconds = given.attemptTimeoutSeconds;
-        _ringSize = given.ringSize;
-        _expirySlashPpm = given.expirySlashPpm;
-        _head.openedAt = uint64(block.timestamp);
-    }
-
-    /// @inheritdoc IAttributionLedger
-    function proposeEpoch(Leaves.Proposal calldata proposal) external {
+    function proposeEpoch(
+        Leaves.Proposal calldata proposal,
+        uint64 parentCommittedAt,
+        bytes32 parentSignersDigest
+    ) external {
         Head memory head = _head;
+        if (block.timestamp < head.pausedUntil) revert PausedUntil(head.pausedUntil);
+        _requireNotTerminal(head);
         bytes32 expired = _passOnExpired(head);
-        address late = _turn.proposer;
-        if (proposal.epochId != head.latestEpochId + 1) revert WrongEpoch(head.latestEpochId + 1, proposal.epochId);
+        address late = expired == 0 ? address(0) : _turn.proposer;
+        if (proposal.epochId != _nextId(head)) revert WrongEpoch(_nextId(head), proposal.epochId);
         if (proposal.attempt < head.attempt) revert WrongAttempt(head.attempt, proposal.attempt);
         uint256 opensAt = head.openedAt + uint256(proposal.attempt - head.attempt) * _attemptTimeoutSeconds;
         if (block.timestamp < opensAt) revert TooEarly(opensAt);
-        if (proposal.previousEpoch != _latestDigest) revert WrongParent(_latestDigest, proposal.previousEpoch);
+        _requireParent(head.latestEpochId, proposal.previousEpoch, parentCommittedAt, parentSignersDigest);
         (address proposer, uint64 setId) = _requireInTurn(uint256(proposal.epochId) + proposal.attempt);
-        bytes32 digest = proposal.hash();
+        bytes32 digest = keccak256(abi.encode(Leaves.PROPOSAL_TYPEHASH, proposal)); // from calldata, without a copy
         _turn = Turn(proposer, uint48(setId), uint48(block.number));
         _proposalDigest = digest;
         head.attempt = proposal.attempt;
         if (proposal.attempt > head.highestAttempt) head.highestAttempt = proposal.attempt;
-        head.openedAt = uint64(block.timestamp);
+        head.openedAt = uint40(block.timestamp);
         head.phase = Phase.Proposed;
         _head = head;
         emit EpochProposed(proposal.epochId, proposal.attempt, proposer, setId, digest, proposal);
@@ -129,7 +57,7 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
         sealedHash = blockhash(proposedInBlock + 1);
         _sealedHash = sealedHash;
         _head.phase = Phase.Sealed;
-        emit EpochSealed(head.latestEpochId + 1, head.attempt, sealedHash);
+        emit EpochSealed(_nextId(head), head.attempt, sealedHash);
     }
 
     /// @inheritdoc IAttributionLedger
@@ -152,7 +80,8 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
         Turn memory turn = _turn;
         if (head.phase != Phase.Sealed) revert WrongPhase(head.phase);
         _requireInTime(head);
-        if (epoch.epochId != head.latestEpochId + 1) revert WrongEpoch(head.latestEpochId + 1, epoch.epochId);
+        _requireNotTerminal(head);
+        if (epoch.epochId != _nextId(head)) revert WrongEpoch(_nextId(head), epoch.epochId);
         if (epoch.attempt != head.attempt) revert WrongAttempt(head.attempt, epoch.attempt);
         if (epoch.validatorSetId != turn.validatorSetId) {
             revert WrongValidatorSet(turn.validatorSetId, epoch.validatorSetId);
@@ -174,67 +103,33 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
         Head memory head = _head;
         head.floor = head.highestAttempt + 1;
         head.attempt = head.floor;
-        head.openedAt = uint64(block.timestamp);
+        uint40 time = uint40(block.timestamp);
+        head.openedAt = time < head.pausedUntil ? head.pausedUntil : time;
         head.phase = Phase.Idle;
         emit EpochInvalidated(epochId, head.latestEpochId, head.floor);
-        head.latestEpochId = epochId - 1;
+        head.latestEpochId = uint32(epochId - 1);
         _head = head;
-        _latestDigest = committed.epoch.previousEpoch;
     }
 
-    /// @inheritdoc IAttributionLedger
-    function statusOf(CommittedEpoch calldata committed) public view returns (bool known, bool isFinal) {
-        uint64 epochId = committed.epoch.epochId;
-        if (epochId == 0 || epochId > _head.latestEpochId) return (false, false);
-        bytes32 entry = _entry(committed.epoch.hash(), committed.committedAt, committed.signersDigest);
-        known = _ring[epochId % _ringSize] == entry;
-        isFinal = known && block.timestamp >= _finalAt(committed);
-    }
-
-    /// @inheritdoc IAttributionLedger
-    function latestEpoch() external view returns (uint64, bytes32) {
-        return (_head.latestEpochId, _latestDigest);
-    }
-
-    /// @inheritdoc IAttributionLedger
-    function entryOf(uint64 epochId) external view returns (bytes32) {
-        uint64 latest = _head.latestEpochId;
-        if (epochId == 0 || epochId > latest || latest - epochId >= _ringSize) return 0;
-        return _ring[epochId % _ringSize];
-    }
-
-    /// @inheritdoc IAttributionLedger
-    function currentAttempt() external view returns (Attempt memory) {
+    /// @dev A pause ends an attempt in progress, at nobody's cost: its time cannot be given back. One that is out of time
+    /// already is slashed as ever. What is proposed afterwards has a number of its own.
+    function _setPausedUntil(uint64 until) internal override {
         Head memory head = _head;
-        Attempt memory attempt;
-        attempt.epochId = head.latestEpochId + 1;
-        attempt.attempt = head.attempt;
-        attempt.phase = head.phase;
-        attempt.openedAt = head.openedAt;
-        if (head.phase == Phase.Idle) return attempt;
-        attempt.proposer = _turn.proposer;
-        attempt.validatorSetId = _turn.validatorSetId;
-        attempt.proposedInBlock = _turn.proposedInBlock;
-        attempt.proposalDigest = _proposalDigest;
-        if (head.phase == Phase.Sealed) attempt.sealedHash = _sealedHash;
-        return attempt;
-    }
-
-    /// @inheritdoc IAttributionLedger
-    function epochSigningDigest(Leaves.Epoch calldata epoch) public view returns (bytes32) {
-        return _hashTypedDataV4(epoch.hash());
-    }
-
-    /// @inheritdoc IAttributionLedger
-    function parameters() external view returns (Parameters memory) {
-        return
-            Parameters(_minimumEpochSeconds, _windowSeconds, _attemptTimeoutSeconds, _ringSize, _expirySlashPpm);
-    }
-
-    function _requireFinal(CommittedEpoch calldata committed) internal view {
-        (bool known, bool isFinal) = statusOf(committed);
-        if (!known) revert UnknownEpoch(committed.epoch.epochId);
-        if (!isFinal) revert EpochNotFinal(_finalAt(committed));
+        bytes32 expired;
+        if (head.phase != Phase.Idle) {
+            if (block.timestamp >= uint256(head.openedAt) + _attemptTimeoutSeconds) {
+                expired = _passOnExpired(head);
+            } else {
+                emit AttemptPaused(_nextId(head), head.attempt);
+                head.attempt += 1;
+                head.phase = Phase.Idle;
+            }
+        }
+        uint40 nextEpochAt = uint40(uint256(head.lastCommittedAt) + _minimumEpochSeconds);
+        head.pausedUntil = uint40(until);
+        head.openedAt = until > nextEpochAt ? uint40(until) : nextEpochAt;
+        _head = head;
+        if (expired != 0) _slashLate(_turn.proposer, expired);
     }
 
     /// @dev If an attempt is in progress it must be out of time: changes `head` to the next one, in memory.
@@ -243,11 +138,11 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
         if (head.phase == Phase.Idle) return 0;
         uint256 expiresAt = uint256(head.openedAt) + _attemptTimeoutSeconds;
         if (block.timestamp < expiresAt) revert AttemptNotExpired(expiresAt);
-        uint64 epochId = head.latestEpochId + 1;
+        uint64 epochId = _nextId(head);
         emit AttemptExpired(epochId, head.attempt, _turn.proposer);
         evidenceId = keccak256(abi.encode("expired attempt", epochId, head.attempt));
         head.attempt += 1;
-        head.openedAt = uint64(expiresAt);
+        head.openedAt = uint40(expiresAt);
         head.phase = Phase.Idle;
     }
 
@@ -264,13 +159,23 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
     ) private {
         uint64 committedAt = uint64(block.timestamp);
         _ring[epoch.epochId % _ringSize] = _entry(digest, committedAt, keccak256(abi.encode(proposer, votes)));
-        _latestDigest = digest;
-        head.latestEpochId = epoch.epochId;
+        head.latestEpochId += 1;
         head.attempt = head.floor;
-        head.openedAt = committedAt + _minimumEpochSeconds;
+        head.openedAt = uint40(committedAt + _minimumEpochSeconds);
+        head.lastCommittedAt = uint40(committedAt);
         head.phase = Phase.Idle;
         _head = head;
         emit EpochCommitted(epoch.epochId, epoch.attempt, digest, epoch, committedAt, proposer, votes);
+    }
+
+    function _requireParent(
+        uint64 parentId,
+        bytes32 digest,
+        uint64 committedAt,
+        bytes32 signersDigest
+    ) private view {
+        bool isParent = parentId == 0 ? digest == 0 : _isInRing(parentId, digest, committedAt, signersDigest);
+        if (!isParent) revert WrongParent(parentId, digest);
     }
 
     function _requireInTurn(uint256 turn) private view returns (address owner, uint64 setId) {
@@ -285,8 +190,9 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
     }
 
     function _requireProposed(Leaves.Epoch calldata epoch, uint32 receiptCount, bytes32 bundleDigest) private view {
-        bytes32 given = Leaves
-            .Proposal(
+        bytes32 given = keccak256(
+            abi.encode(
+                Leaves.PROPOSAL_TYPEHASH,
                 epoch.epochId,
                 epoch.attempt,
                 epoch.previousEpoch,
@@ -297,29 +203,7 @@ abstract contract EpochRing is IAttributionLedger, EIP712 {
                 epoch.chunksRoot,
                 bundleDigest
             )
-            .hash();
+        );
         if (given != _proposalDigest) revert ProposalMismatch(_proposalDigest, given);
-    }
-
-    function _finalAt(CommittedEpoch calldata committed) private view returns (uint256) {
-        return uint256(committed.committedAt) + _windowSeconds;
-    }
-
-    function _entry(bytes32 digest, uint64 committedAt, bytes32 signersDigest) private pure returns (bytes32) {
-        return keccak256(abi.encode(digest, committedAt, signersDigest));
-    }
-
-    function _requireBounds(Parameters memory given) private pure {
-        uint64 epoch = given.minimumEpochSeconds;
-        if (epoch == 0 || epoch > 7 days) revert ParameterOutOfBounds("minimumEpochSeconds", epoch);
-        if (given.windowSeconds == 0 || given.windowSeconds > 14 days) {
-            revert ParameterOutOfBounds("windowSeconds", given.windowSeconds);
-        }
-        if (given.attemptTimeoutSeconds == 0 || given.attemptTimeoutSeconds >= epoch) {
-            revert ParameterOutOfBounds("attemptTimeoutSeconds", given.attemptTimeoutSeconds);
-        }
-        uint256 leastRing = (uint256(given.windowSeconds) + epoch - 1) / epoch + 2;
-        if (given.ringSize < leastRing) revert ParameterOutOfBounds("ringSize", given.ringSize);
-        if (given.expirySlashPpm > Ppm.WHOLE) revert ParameterOutOfBounds("expirySlashPpm", given.expirySlashPpm);
     }
 }

@@ -3,8 +3,6 @@ pragma solidity 0.8.37;
 
 import {IQuorum} from "../interfaces/IQuorum.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
-import {Signatures} from "../libraries/Signatures.sol";
-import {Votes} from "../libraries/Votes.sol";
 
 /// @title A quorum of single ECDSA signatures, see {IQuorum}
 /// @dev The quorum is a fraction, because 2/3 is not a whole number of ppm: at 666,667 ppm two of three equal
@@ -14,6 +12,9 @@ contract EcdsaQuorum is IQuorum {
     error QuorumOutOfBounds(uint32 numerator, uint32 denominator);
 
     uint256 private constant SIGNATURE_BYTES = 65;
+
+    /// @dev Half of the order of secp256k1: the largest s (EIP-2).
+    uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
 
     /// @notice Whose weights count.
     IStaking public immutable staking;
@@ -39,15 +40,9 @@ contract EcdsaQuorum is IQuorum {
         bytes32 digest,
         bytes calldata signatures
     ) external view returns (uint256[] memory votes) {
-        address[] memory keys = _recoverAll(digest, signatures);
-        (uint96[] memory weights, uint256 total) = staking.weightsOf(setId, keys);
-        votes = new uint256[](keys.length);
         uint256 weight;
-        for (uint256 i = 0; i < keys.length; ++i) {
-            if (weights[i] == 0) revert NotInValidatorSet(keys[i], setId);
-            votes[i] = Votes.pack(keys[i], weights[i]);
-            weight += weights[i];
-        }
+        uint256 total;
+        (votes, weight, total) = staking.votesOf(setId, _recoverAll(digest, signatures));
         uint256 needed = neededOf(total);
         if (weight < needed) revert QuorumNotReached(weight, needed);
     }
@@ -64,8 +59,18 @@ contract EcdsaQuorum is IQuorum {
         keys = new address[](count);
         address previous;
         for (uint256 i = 0; i < count; ++i) {
-            uint256 start = i * SIGNATURE_BYTES;
-            address key = Signatures.recover(digest, signatures[start:start + SIGNATURE_BYTES]);
+            bytes32 r;
+            bytes32 s;
+            uint8 v;
+            // Slices would check bounds that the length above settles, for each of a few dozen signatures.
+            assembly ("memory-safe") {
+                let at := add(signatures.offset, mul(i, SIGNATURE_BYTES))
+                r := calldataload(at)
+                s := calldataload(add(at, 0x20))
+                v := byte(0, calldataload(add(at, 0x40)))
+            }
+            // A high s would be a second signature of the same key; the zero address ascends after nothing.
+            address key = uint256(s) > HALF_ORDER ? address(0) : ecrecover(digest, v, r, s);
             if (key <= previous) revert SignersNotAscending(i);
             (keys[i], previous) = (key, key);
         }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
+import {Votes} from "../libraries/Votes.sol";
 
 /// @title Weights of validator keys, set by set
 /// @notice Every change of a weight begins a set with the next number; a signed message names its set, so votes of one
@@ -50,14 +51,20 @@ abstract contract ValidatorSets is IStaking {
     }
 
     /// @inheritdoc IStaking
-    function weightsOf(
+    function votesOf(
         uint64 setId,
         address[] calldata keys
-    ) external view returns (uint96[] memory weights, uint256 total) {
+    ) external view returns (uint256[] memory votes, uint256 weight, uint256 total) {
         total = totalWeight(setId);
-        weights = new uint96[](keys.length);
-        for (uint256 i = 0; i < keys.length; ++i) {
-            weights[i] = _weightIn(setId, keys[i]);
+        votes = new uint256[](keys.length);
+        for (uint256 i = 0; i < votes.length; ++i) {
+            address key = keys[i];
+            uint96 one = _weightIn(setId, key);
+            if (one == 0) revert NotInValidatorSet(key, setId);
+            votes[i] = Votes.pack(key, one);
+            unchecked {
+                weight += one; // 2^32 weights below 2^96
+            }
         }
     }
 
@@ -124,8 +131,9 @@ abstract contract ValidatorSets is IStaking {
     }
 
     function _weightIn(uint64 setId, address key) private view returns (uint96) {
-        Weight memory newest = _newest[key];
-        return setId >= newest.since ? newest.weight : uint96(_history[key].upperLookupRecent(setId));
+        Weight storage newest = _newest[key];
+        (uint64 since, uint96 weight) = (newest.since, newest.weight);
+        return setId >= since ? weight : uint96(_history[key].upperLookupRecent(setId));
     }
 
     function _requireKnownSet(uint64 setId) private view {

@@ -83,7 +83,8 @@ def receipt_status(ledger: Contract, export: dict[str, Any]) -> tuple[bool, bool
     structs = {t["name"]: t["components"] for t in function(ledger, "verifyReceipt")["inputs"] if "components" in t}
     epoch = members(structs["committed"][0]["components"], place["epoch"])
     receipt, signature = export["signed"]["receipt"], export["signed"]["receipt_signature"]
-    anchored = function(ledger, "anchorReceipt")["inputs"][0]["components"]
+    escrow = contract(ledger.w3, "CreditEscrow", ledger.functions.escrow().call())
+    anchored = function(escrow, "anchorReceipt")["inputs"][0]["components"]
     leaf = (
         bytes.fromhex(receipt["lane_id"][2:]),
         receipt["sequence"],

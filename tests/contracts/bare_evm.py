@@ -175,6 +175,13 @@ class Evm:
         """Give an account code; `ef0100 ‖ address` is what an EIP-7702 delegation leaves."""
         self._state.set_code(sender_of(account), code)
 
+    def events_of(self, contract: Deployed, name: str) -> list[SimpleNamespace]:
+        """All events of that name that the contract ever emitted here, oldest first."""
+        where = to_canonical_address(contract.address)
+        (first,) = [topic(e) for e in contract.abi if e["type"] == "event" and e["name"] == name]
+        found = [e for _, *e in self.logs if e[0] == where and e[1][0] == int.from_bytes(first, "big")]
+        return [self._event(*entry).fields for entry in found]
+
     # -- execution -------------------------------------------------------------------------------------------------
 
     def send(self, to: Address, data: bytes, sender: Any) -> tuple[int, bytes, tuple[Event, ...]]:

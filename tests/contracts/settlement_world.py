@@ -35,6 +35,7 @@ class Parameters:
     attempt_timeout_seconds: int = 30
     ring_size: int = 8
     expiry_slash_ppm: int = 10_000
+    refund_after_epochs: int = 3
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Terms:
 
 
 PRODUCTION = (
-    Parameters(3_600, 86_400, 1_800, 32, 10_000),
+    Parameters(3_600, 86_400, 1_800, 32, 10_000, 24),
     Terms(10_000 * CREDIT, 10_000 * CREDIT, 14 * 86_400, 7 * 86_400, 48 * 3_600),
 )
 
@@ -84,6 +85,19 @@ class Committed:
         return [(a, self.tree.cumulative_of(a)) for a in self.tree.accounts]
 
 
+ROLES = {"ADMIN": 0, "FAUCET": 1, "GUARDIAN": 2, "PARAMETER": 3}
+
+
+def set_roles(access: Deployed, *contracts: Deployed) -> None:
+    """Each restricted function gets the role that its source names; an actor of that name holds it."""
+    for contract in contracts:
+        for role in contract.roles.values():
+            selector = bytes.fromhex(role["selector"][2:])
+            access.send("deployer", "setTargetFunctionRole", contract, [selector], ROLES[role["role"]])
+    for holder, role in (("deployer", "FAUCET"), ("guardian", "GUARDIAN"), ("timelock", "PARAMETER")):
+        access.send("deployer", "grantRole", ROLES[role], Actor(holder), 0)
+
+
 class Settlement:
     """A deployed settlement; attributes are its contracts and actors."""
 
@@ -111,9 +125,6 @@ class Settlement:
         """Contracts only. The ledger's address is known before it stands: it is the deployer's third to come."""
         access = evm.deploy("ProtocolAccess", Actor("deployer"))
         token = evm.deploy("CreditToken", access)
-        for role in token.roles.values():
-            access.send("deployer", "setTargetFunctionRole", token, [bytes.fromhex(role["selector"][2:])], 1)
-        access.send("deployer", "grantRole", 1, Actor("deployer"), 0)
         ledger_address = evm.next_address(after=3)
         staking = evm.deploy(
             "Staking",
@@ -126,11 +137,13 @@ class Settlement:
             terms.evidence_window_seconds,
         )
         quorum = evm.deploy("EcdsaQuorum", staking, *terms.quorum)
-        escrow = evm.deploy("CreditEscrow", token, ledger_address, staking, terms.lane_close_delay_seconds)
-        ledger = evm.deploy("AttributionLedger", token, escrow, staking, quorum, Actor("disputes"), parameters)
+        escrow = evm.deploy("CreditEscrow", access, token, ledger_address, staking, terms.lane_close_delay_seconds)
+        parts = (access, token, escrow, staking, quorum, Actor("disputes"), parameters)
+        ledger = evm.deploy("AttributionLedger", *parts)
         assert ledger.address == ledger_address
-        parts = {"token": token, "staking": staking, "quorum": quorum, "escrow": escrow, "ledger": ledger}
-        return cls(evm, parts, parameters, terms)
+        set_roles(access, token, escrow, ledger)
+        made = {"token": token, "staking": staking, "quorum": quorum, "escrow": escrow, "ledger": ledger}
+        return cls(evm, made, parameters, terms)
 
     # -- actors ----------------------------------------------------------------------------------------------------
 
@@ -202,11 +215,23 @@ class Settlement:
         """What an honest proposer freezes now, with made-up roots."""
         now = self.attempt()
         attempt = now.attempt if now.phase == 0 else now.attempt + 1
-        _, parent = self.ledger.call("latestEpoch")
+        parent = self.parent()[0]
         roots = [Digest(keccak(text=f"{name} {now.epochId}")) for name in ("lanes", "receipts", "attributions")]
         chunks, bundle = (Digest(keccak(text=f"{name} {now.epochId}")) for name in ("chunks", "bundle"))
         made = Proposal(now.epochId, attempt, parent, *roots, 3, chunks, bundle)
         return replace(made, **changes)
+
+    def parent(self) -> tuple[Digest, int, Digest]:
+        """Digest, time and signers of the last committed epoch, as its event told; zeros before the first."""
+        latest, entry = self.ledger.call("latestEpoch")
+        if latest == 0:
+            return ZERO_DIGEST, 0, ZERO_DIGEST
+        for event in reversed(self.evm.events_of(self.ledger, "EpochCommitted")):
+            signers = Digest(keccak(encode(["address", "uint256[]"], [event.proposer, event.votes])))
+            words = [event.epochDigest, event.committedAt, signers]
+            if keccak(encode(["bytes32", "uint64", "bytes32"], words)) == entry:
+                return Digest(event.epochDigest), event.committedAt, signers
+        raise AssertionError("no event tells of the last committed epoch")
 
     def await_opening(self, attempt: int = 0) -> None:
         """Let time pass until the next attempt may be proposed."""
@@ -218,7 +243,10 @@ class Settlement:
     def propose(self, proposal: Proposal | None = None) -> tuple[Proposal, Sent]:
         self.await_opening()
         proposal = proposal or self.proposal()
-        return proposal, self.ledger.send(self.in_turn(proposal.attempt), "proposeEpoch", proposal)
+        return proposal, self.send_proposal(self.in_turn(proposal.attempt), proposal)
+
+    def send_proposal(self, sender: Any, proposal: Proposal) -> Sent:
+        return self.ledger.send(sender, "proposeEpoch", proposal, *self.parent()[1:])
 
     def seal(self) -> Sent:
         self.evm.mine()

@@ -242,7 +242,7 @@ def signed(world: Settlement) -> Callable[..., Signed]:
 
 def test_an_anchored_receipt_is_shown_and_pays_nobody(world: Settlement, signed: Callable[..., Signed]) -> None:
     receipt, *rest = signed()
-    sent = world.ledger.send("anybody", "anchorReceipt", receipt, *rest)
+    sent = world.escrow.send("anybody", "anchorReceipt", receipt, *rest)
     (event,) = sent.events
     assert event.name == "ReceiptAnchored"
     assert event.fields.receiptDigest == receipt.digest()
@@ -270,7 +270,7 @@ def test_a_receipt_that_does_not_hold_together_is_not_anchored(
     world: Settlement, signed: Callable[..., Signed], error: str, changes: dict[str, Any]
 ) -> None:
     with world.evm.reverts(error):
-        world.ledger.send("anybody", "anchorReceipt", *signed(**changes))
+        world.escrow.send("anybody", "anchorReceipt", *signed(**changes))
 
 
 # -- any sequence --------------------------------------------------------------------------------------------------

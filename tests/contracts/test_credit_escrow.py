@@ -70,7 +70,7 @@ def test_a_deposit_without_allowance_is_refused(world: Settlement) -> None:
 
 def test_p31_a_token_that_takes_a_fee_is_refused(evm: Evm) -> None:
     token = evm.deploy("FeeOnTransferToken")
-    escrow = evm.deploy("CreditEscrow", token, Actor("ledger"), Actor("staking"), 180)
+    escrow = evm.deploy("CreditEscrow", Actor("access"), token, Actor("ledger"), Actor("staking"), 180)
     token.send("user", "mint", Actor("user"), 10)
     token.send("user", "approve", escrow, 10)
     with evm.reverts("TransferMismatch", 9, 10):

@@ -235,7 +235,7 @@ def test_p49_weights_of_every_earlier_set_stay_what_they_were(data: st.DataObjec
 
 def test_p48_a_set_that_does_not_exist_yet_has_no_weights(world: Settlement) -> None:
     following = world.staking.call("currentSetId") + 1
-    for view, arguments in (("totalWeight", ()), ("weightOf", (world.provider,)), ("weightsOf", ([],))):
+    for view, arguments in (("totalWeight", ()), ("weightOf", (world.provider,)), ("votesOf", ([],))):
         with world.evm.reverts("UnknownValidatorSet", following, following - 1):
             world.staking.call(view, following, *arguments)
 

@@ -15,8 +15,8 @@ from headwater.chain.deploy import Addresses, Deployment, Plan, Read, Wiring
 from headwater.types import WEI_PER_CREDIT, ZERO_ADDRESS, Address
 
 ACCESS: Final = "ProtocolAccess"
-ROLES: Final = {"FAUCET": 1, "GUARDIAN": 2, "PARAMETER": 3}
-"""ProtocolAccess names them; 0 is its admin."""
+ROLES: Final = {"ADMIN": 0, "FAUCET": 1, "GUARDIAN": 2, "PARAMETER": 3}
+"""ProtocolAccess names them; ADMIN is its own, and in production the timelock's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Parameters:
     attempt_timeout_seconds: int
     ring_size: int
     expiry_slash_ppm: int
+    refund_after_epochs: int
     attestation_fee_wei: int
     price_rise_delay_seconds: int
     attestation_window_seconds: int
@@ -55,10 +56,11 @@ DEVNET: Final = Parameters(
     attempt_timeout_seconds=150,
     ring_size=8,
     expiry_slash_ppm=10_000,
+    refund_after_epochs=3,
     attestation_fee_wei=1 * WEI_PER_CREDIT,
     price_rise_delay_seconds=0,
     attestation_window_seconds=3_600,
-    operator_roles=("FAUCET", "PARAMETER"),
+    operator_roles=("FAUCET", "GUARDIAN", "PARAMETER"),
 )
 PRODUCTION: Final = Parameters(
     terms_delay_seconds=7 * 86_400,
@@ -73,6 +75,7 @@ PRODUCTION: Final = Parameters(
     attempt_timeout_seconds=30 * 60,
     ring_size=32,
     expiry_slash_ppm=10_000,
+    refund_after_epochs=24,
     attestation_fee_wei=10 * WEI_PER_CREDIT,
     price_rise_delay_seconds=7 * 86_400,
     attestation_window_seconds=3 * 86_400,
@@ -107,12 +110,13 @@ def _staking(a: Addresses, p: Parameters) -> tuple[Any, ...]:
 
 
 def _escrow(a: Addresses, p: Parameters) -> tuple[Any, ...]:
-    return (a["CreditToken"], a["AttributionLedger"], a["Staking"], p.lane_close_delay_seconds)
+    return (a[ACCESS], a["CreditToken"], a["AttributionLedger"], a["Staking"], p.lane_close_delay_seconds)
 
 
 def _ledger(a: Addresses, p: Parameters) -> tuple[Any, ...]:
-    times = (p.minimum_epoch_seconds, p.window_seconds, p.attempt_timeout_seconds, p.ring_size, p.expiry_slash_ppm)
-    return (a["CreditToken"], a["CreditEscrow"], a["Staking"], a["EcdsaQuorum"], ZERO_ADDRESS, times)
+    times = (p.minimum_epoch_seconds, p.window_seconds, p.attempt_timeout_seconds)
+    chosen = (*times, p.ring_size, p.expiry_slash_ppm, p.refund_after_epochs)
+    return (a[ACCESS], a["CreditToken"], a["CreditEscrow"], a["Staking"], a["EcdsaQuorum"], ZERO_ADDRESS, chosen)
 
 
 def _models(a: Addresses, p: Parameters, operator: Address) -> tuple[Any, ...]:

@@ -111,7 +111,8 @@ class Epochs:
         )
         self._keep(bundle, self._bench.store.put(bundle.canonical_bytes()))
         intent = f"propose epoch {bundle.epoch_id} {bundle.attempt} {hex0x(bundle.digest())}"
-        self._bench.send(wallet, LEDGER, "proposeEpoch", proposal_of(bundle).values(), intent=intent)
+        parent = (0, ZERO_DIGEST) if before is None else (before.committed_at, before.signers_digest)
+        self._bench.send(wallet, LEDGER, "proposeEpoch", proposal_of(bundle).values(), *parent, intent=intent)
         return bundle
 
     def _due(self, lanes: Mapping[Digest, LaneRow]) -> list[SignedReceipt]:

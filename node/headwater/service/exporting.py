@@ -68,7 +68,7 @@ def _position(bundle: EpochBundle, row: ReceiptRow) -> int | None:
 
 
 def anchor_receipt(bench: Workbench, wallet: str, request_id: Digest) -> TransactionReceipt:
-    """Send one receipt with its attribution to the ledger, which checks both signatures and emits."""
+    """Send one receipt with its attribution to the escrow, which checks both signatures and emits."""
     signed = ReceiptRows(bench.database, bench.home.path).required(request_id).signed()
     arguments = (
         signed.receipt.values(),
@@ -77,7 +77,7 @@ def anchor_receipt(bench: Workbench, wallet: str, request_id: Digest) -> Transac
         signed.attribution_signature,
     )
     intent = f"anchor receipt 0x{keccak(signed.receipt.digest()).hex()}"
-    return bench.send(wallet, LEDGER, "anchorReceipt", *arguments, intent=intent)
+    return bench.send(wallet, ESCROW, "anchorReceipt", *arguments, intent=intent)
 
 
 def epoch_digest_on_chain(rpc_url: str, chain_id: int, ledger: Address, epoch_id: int) -> Digest | None:
