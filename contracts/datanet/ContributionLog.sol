@@ -2,13 +2,16 @@
 pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {Succession} from "../governance/Succession.sol";
 import {IContributionLog} from "../interfaces/IContributionLog.sol";
 import {IDatanetRegistry} from "../interfaces/IDatanetRegistry.sol";
+import {MerkleTree} from "../libraries/MerkleTree.sol";
 import {Ppm} from "../libraries/Ppm.sol";
 import {Signatures} from "../libraries/Signatures.sol";
 
 /// @title The hash chain of contributions and withdrawals, and the snapshots over it, see {IContributionLog}
-contract ContributionLog is IContributionLog, EIP712 {
+contract ContributionLog is IContributionLog, EIP712, Succession {
     bytes32 public constant CONTRIBUTION_TYPEHASH =
         keccak256(
             "Contribution(bytes32 datanetId,address contributor,bytes32 recordsRoot,uint32 recordCount,bytes32 licenseDigest,bytes32 metadataDigest,bytes32 salt,uint64 deadline)"
@@ -20,6 +23,11 @@ contract ContributionLog is IContributionLog, EIP712 {
     bytes32 public constant SNAPSHOT_TYPEHASH =
         keccak256(
             "Snapshot(bytes32 datanetId,bytes32 head,bytes32 recordsRoot,uint32 recordCount,uint32 heldOutPpm,bytes32 manifestDigest)"
+        );
+
+    bytes32 public constant SNAPSHOT_ENTRY_TYPEHASH =
+        keccak256(
+            "SnapshotEntry(uint32 position,bytes32 commitment,address owner,bytes32 cluster,bytes32 contributionId)"
         );
 
     /// @inheritdoc IContributionLog
@@ -38,8 +46,12 @@ contract ContributionLog is IContributionLog, EIP712 {
     mapping(bytes32 datanetId => mapping(bytes32 contributionId => Entry)) private _entries;
     mapping(bytes32 snapshotId => SnapshotRecord) private _snapshots;
 
+    /// @param access The ProtocolAccess of this deployment.
     /// @param datanetRegistry The DatanetRegistry of this deployment.
-    constructor(address datanetRegistry) EIP712("Headwater ContributionLog", "1") {
+    constructor(
+        address access,
+        address datanetRegistry
+    ) EIP712("Headwater ContributionLog", "1") AccessManaged(access) {
         registry = IDatanetRegistry(datanetRegistry);
     }
 
@@ -114,6 +126,7 @@ contract ContributionLog is IContributionLog, EIP712 {
     function seal(bytes32 snapshotId) external returns (bytes32 sealedHash) {
         SnapshotRecord storage record = _known(snapshotId);
         if (record.sealedHash != 0) revert AlreadySealed(snapshotId);
+        if (record.isInvalid) revert SnapshotIsInvalid(snapshotId);
         uint64 committed = record.committedBlock;
         if (block.number < committed + SEAL_FROM_BLOCKS) revert SealTooEarly(committed + SEAL_FROM_BLOCKS);
         if (block.number > committed + SEAL_UNTIL_BLOCKS) {
@@ -122,6 +135,28 @@ contract ContributionLog is IContributionLog, EIP712 {
         sealedHash = blockhash(committed + 1);
         record.sealedHash = sealedHash;
         emit SnapshotSealed(record.datanetId, snapshotId, sealedHash);
+    }
+
+    /// @inheritdoc IContributionLog
+    function invalidateSnapshot(
+        bytes32 snapshotId,
+        SnapshotEntry calldata record,
+        uint256 index,
+        bytes32[] calldata proof
+    ) external {
+        SnapshotRecord storage snapshot = _known(snapshotId);
+        if (snapshot.isInvalid) revert SnapshotIsInvalid(snapshotId);
+        bytes32 leaf = keccak256(abi.encode(SNAPSHOT_ENTRY_TYPEHASH, record));
+        if (!MerkleTree.verify(snapshot.recordsRoot, leaf, index, proof)) revert NotInSnapshot(snapshotId, index);
+        Entry storage entry = _entries[snapshot.datanetId][record.contributionId];
+        uint64 length = snapshot.headLength;
+        bool wasAnchored = entry.position != 0 && entry.position <= length;
+        bool wasRevoked = entry.revokedPosition != 0 && entry.revokedPosition <= length;
+        if (wasAnchored && !wasRevoked && entry.contributor == record.owner) {
+            revert RecordIsSound(snapshotId, record.contributionId);
+        }
+        snapshot.isInvalid = true;
+        emit SnapshotInvalidated(snapshot.datanetId, snapshotId, record.contributionId, msg.sender);
     }
 
     /// @inheritdoc IContributionLog
@@ -143,6 +178,7 @@ contract ContributionLog is IContributionLog, EIP712 {
     function snapshotStatusOf(bytes32 snapshotId) external view returns (SnapshotStatus) {
         SnapshotRecord storage record = _snapshots[snapshotId];
         if (record.committedBlock == 0) return SnapshotStatus.None;
+        if (record.isInvalid) return SnapshotStatus.Invalid;
         if (record.sealedHash != 0) return SnapshotStatus.Sealed;
         bool canStillBe = block.number <= record.committedBlock + SEAL_UNTIL_BLOCKS;
         return canStillBe ? SnapshotStatus.Committed : SnapshotStatus.Dead;

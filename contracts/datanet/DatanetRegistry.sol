@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {Succession} from "../governance/Succession.sol";
 import {IDatanetRegistry} from "../interfaces/IDatanetRegistry.sol";
 
 /// @title Datanets: owners, terms, curators, see {IDatanetRegistry}
-contract DatanetRegistry is IDatanetRegistry {
+contract DatanetRegistry is IDatanetRegistry, Succession {
     /// @notice The longest delay that a deployment may choose, in seconds.
     uint64 public constant MAX_TERMS_DELAY_SECONDS = 30 days;
 
@@ -19,12 +21,16 @@ contract DatanetRegistry is IDatanetRegistry {
         uint64 effectiveAt;
     }
 
+    /// @inheritdoc IDatanetRegistry
+    mapping(bytes32 datanetId => uint64) public payeeSince;
+
     mapping(bytes32 datanetId => Datanet) private _datanets;
     mapping(bytes32 datanetId => ProposedTerms) private _proposed;
     mapping(bytes32 datanetId => mapping(address account => bool)) private _isCurator;
 
+    /// @param access The ProtocolAccess of this deployment.
     /// @param delaySeconds Seconds between a proposal of terms and their coming into force.
-    constructor(uint64 delaySeconds) {
+    constructor(address access, uint64 delaySeconds) AccessManaged(access) {
         if (delaySeconds > MAX_TERMS_DELAY_SECONDS) revert DelayTooLong(delaySeconds, MAX_TERMS_DELAY_SECONDS);
         termsDelaySeconds = delaySeconds;
     }
@@ -42,6 +48,7 @@ contract DatanetRegistry is IDatanetRegistry {
         datanet.owner = msg.sender;
         datanet.createdAt = uint64(block.timestamp);
         datanet.payee = msg.sender;
+        payeeSince[datanetId] = uint64(block.timestamp);
         datanet.metadataDigest = metadataDigest;
         datanet.terms = terms;
         emit DatanetCreated(
@@ -96,6 +103,7 @@ contract DatanetRegistry is IDatanetRegistry {
         Datanet storage datanet = _owned(datanetId);
         if (payee == address(0)) revert ZeroAccount();
         datanet.payee = payee;
+        payeeSince[datanetId] = uint64(block.timestamp);
         emit PayeeSet(datanetId, payee);
     }
 
@@ -113,6 +121,7 @@ contract DatanetRegistry is IDatanetRegistry {
         address previous = datanet.owner;
         datanet.owner = msg.sender;
         datanet.payee = msg.sender;
+        payeeSince[datanetId] = uint64(block.timestamp);
         delete datanet.pendingOwner;
         emit OwnershipTransferred(datanetId, previous, msg.sender);
         emit PayeeSet(datanetId, msg.sender);

@@ -142,6 +142,9 @@ interface IDatanetRegistry {
     /// Reverts with {UnknownDatanet} or {DatanetIsRetired}.
     function openLicenseOf(bytes32 datanetId) external view returns (bytes32 licenseDigest);
 
+    /// @notice Since when the Datanet is paid where it is, in seconds since the Unix epoch; 0 = there is no such Datanet.
+    function payeeSince(bytes32 datanetId) external view returns (uint64);
+
     /// @notice Who is paid for the Datanet's owner. Reverts with {UnknownDatanet}.
     function payeeOf(bytes32 datanetId) external view returns (address);
 

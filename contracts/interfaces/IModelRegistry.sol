@@ -105,6 +105,8 @@ interface IModelRegistry {
     /// @param attesters How many validators stand behind it; 1 = not independent.
     /// @param priceCount Entries of its price list.
     /// @param revokedAt Seconds since the Unix epoch; 0 = not revoked.
+    /// @param revokedInEpoch The epoch that came next when it was revoked; receipts in epochs more than R later are
+    /// refunded.
     struct VersionState {
         bytes32 versionDigest;
         bytes32 sealedHash;
@@ -120,6 +122,7 @@ interface IModelRegistry {
         uint32 attesters;
         uint32 priceCount;
         uint64 revokedAt;
+        uint64 revokedInEpoch;
     }
 
     /// @notice A validator key's vote on one version.
@@ -190,6 +193,7 @@ interface IModelRegistry {
     event OwnershipTransferred(bytes32 indexed modelId, address indexed previousOwner, address indexed owner);
     event BasePayeeSet(bytes32 indexed baseDigest, address indexed payee);
     event ProtocolPayeeSet(address indexed payee);
+    event ParametersSet(Parameters parameters);
 
     /// @notice A constructor argument, or a number of a version, is out of its bounds.
     error ParameterOutOfBounds(bytes32 name, uint256 value);
@@ -325,6 +329,9 @@ interface IModelRegistry {
     /// @notice Names who is paid the protocol's part.
     function setProtocolPayee(address payee) external;
 
+    /// @notice Sets times and fees within their bounds. A version's fee and a price's time stay as they were.
+    function setParameters(Parameters calldata given) external;
+
     /// @notice `effectiveAt` of a price that was replaced before it came into force.
     function NEVER() external view returns (uint64);
 
@@ -339,6 +346,18 @@ interface IModelRegistry {
 
     /// @notice What a version commits to. Reverts with {UnknownVersion}.
     function versionOf(bytes32 modelId, uint32 version) external view returns (ModelVersion memory);
+
+    /// @notice Whether the model has this version.
+    function isVersion(bytes32 modelId, uint32 version) external view returns (bool);
+
+    /// @notice Since when the model has its owner, in seconds since the Unix epoch.
+    function ownerSince(bytes32 modelId) external view returns (uint64);
+
+    /// @notice Since when the base part of versions on this base goes where it goes; 0 = it was never set.
+    function basePayeeSince(bytes32 baseDigest) external view returns (uint64);
+
+    /// @notice Since when the protocol's part goes where it goes.
+    function protocolPayeeSince() external view returns (uint64);
 
     /// @notice Where a version stands. Reverts with {UnknownVersion}.
     function stateOf(bytes32 modelId, uint32 version) external view returns (VersionState memory);
@@ -358,6 +377,18 @@ interface IModelRegistry {
         uint32 version,
         uint32 priceVersion
     ) external view returns (Price memory);
+
+    /// @notice The price list from price version `offset` + 1 on: at most `limit` entries, itself at most {MAX_PAGE}.
+    /// Reverts with {UnknownVersion}.
+    function pricesOf(
+        bytes32 modelId,
+        uint32 version,
+        uint256 offset,
+        uint256 limit
+    ) external view returns (Price[] memory);
+
+    /// @notice The most that one call of {pricesOf} returns.
+    function MAX_PAGE() external view returns (uint256);
 
     /// @notice The version and its forebears, nearest first: at most `limit`, itself at most {MAX_LINEAGE}. To go on,
     /// ask again with the last one's parent.

@@ -39,9 +39,15 @@ library MerkleTree {
     /// @notice Root of the whole tree over `structHashes`, rebuilt in place of a copy; zero for none.
     function rootOf(bytes32[] calldata structHashes) internal pure returns (bytes32) {
         uint256 count = structHashes.length;
+        bytes32[] memory leaves = new bytes32[](count);
+        for (uint256 i = 0; i < count; ++i) leaves[i] = leafHash(structHashes[i]);
+        return rootOfLeaves(leaves);
+    }
+
+    /// @notice Root over leaves that are hashed already, which are overwritten; zero for none.
+    function rootOfLeaves(bytes32[] memory level) internal pure returns (bytes32) {
+        uint256 count = level.length;
         if (count == 0) return 0;
-        bytes32[] memory level = new bytes32[](count);
-        for (uint256 i = 0; i < count; ++i) level[i] = leafHash(structHashes[i]);
         bytes32 padding; // the root of an all-padding subtree of this height
         while (count > 1) {
             uint256 parents = (count + 1) / 2;

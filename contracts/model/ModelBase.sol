@@ -13,6 +13,9 @@ abstract contract ModelBase is IModelRegistry {
     Parameters internal _parameters;
 
     /// @inheritdoc IModelRegistry
+    mapping(bytes32 modelId => uint64) public ownerSince;
+
+    /// @inheritdoc IModelRegistry
     function transferOwnership(bytes32 modelId, address pendingOwner) external {
         Model storage model = _owned(modelId);
         model.pendingOwner = pendingOwner;
@@ -26,6 +29,7 @@ abstract contract ModelBase is IModelRegistry {
         address previous = model.owner;
         model.owner = msg.sender;
         delete model.pendingOwner;
+        ownerSince[modelId] = uint64(block.timestamp);
         emit OwnershipTransferred(modelId, previous, msg.sender);
     }
 
@@ -43,6 +47,11 @@ abstract contract ModelBase is IModelRegistry {
     function versionOf(bytes32 modelId, uint32 version) external view returns (ModelVersion memory) {
         _stateOf(modelId, version);
         return _versions[modelId][version];
+    }
+
+    /// @inheritdoc IModelRegistry
+    function isVersion(bytes32 modelId, uint32 version) external view returns (bool) {
+        return _states[modelId][version].status != VersionStatus.None;
     }
 
     /// @inheritdoc IModelRegistry

@@ -10,6 +10,9 @@ abstract contract ModelPrices is ModelBase {
     /// @inheritdoc IModelRegistry
     uint64 public constant NEVER = type(uint64).max;
 
+    /// @inheritdoc IModelRegistry
+    uint256 public constant MAX_PAGE = 256;
+
     mapping(bytes32 modelId => mapping(uint32 version => mapping(uint32 priceVersion => Price))) private _prices;
 
     /// @inheritdoc IModelRegistry
@@ -55,6 +58,22 @@ abstract contract ModelPrices is ModelBase {
             revert UnknownPriceVersion(modelId, version, priceVersion);
         }
         return _prices[modelId][version][priceVersion];
+    }
+
+    /// @inheritdoc IModelRegistry
+    function pricesOf(
+        bytes32 modelId,
+        uint32 version,
+        uint256 offset,
+        uint256 limit
+    ) external view returns (Price[] memory page) {
+        uint256 count = _stateOf(modelId, version).priceCount;
+        if (limit > MAX_PAGE) limit = MAX_PAGE;
+        uint256 left = offset < count ? count - offset : 0;
+        page = new Price[](limit < left ? limit : left);
+        for (uint256 i = 0; i < page.length; ++i) {
+            page[i] = _prices[modelId][version][uint32(offset + i + 1)];
+        }
     }
 
     function _addPrice(

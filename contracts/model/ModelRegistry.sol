@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {Succession} from "../governance/Succession.sol";
 import {IContributionLog} from "../interfaces/IContributionLog.sol";
 import {IDatanetRegistry} from "../interfaces/IDatanetRegistry.sol";
 import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
@@ -14,7 +15,7 @@ import {ModelAttestation} from "./ModelAttestation.sol";
 import {ModelPrices} from "./ModelPrices.sol";
 
 /// @title Models and their versions, see {IModelRegistry}
-contract ModelRegistry is ModelPrices, ModelAttestation, AccessManaged {
+contract ModelRegistry is ModelPrices, ModelAttestation, Succession {
     bytes32 public constant MODEL_VERSION_TYPEHASH =
         keccak256(
             "ModelVersion(bytes32 modelId,uint32 version,bytes32 parentModelId,uint32 parentVersion,bytes32 baseDigest,bytes32 snapshotsRoot,uint8 dataSplit,bytes32 recipeDigest,bytes32 stepChainDigest,bytes32 adapterDigest,bytes32 checkpointDigest,bytes32 methodId,bytes32 indexRoot,uint32 indexRows,uint64 floorUnit,uint32 recordCapPpm,uint32 listedRows,bytes32 certificateDigest,bytes32 evaluationDigest)"
@@ -55,7 +56,13 @@ contract ModelRegistry is ModelPrices, ModelAttestation, AccessManaged {
     mapping(bytes32 baseDigest => address) public basePayeeOf;
 
     /// @inheritdoc IModelRegistry
+    mapping(bytes32 baseDigest => uint64) public basePayeeSince;
+
+    /// @inheritdoc IModelRegistry
     address public protocolPayee;
+
+    /// @inheritdoc IModelRegistry
+    uint64 public protocolPayeeSince;
 
     /// @param access The ProtocolAccess that knows who holds the role PARAMETER.
     /// @param token_ The credit token.
@@ -75,15 +82,7 @@ contract ModelRegistry is ModelPrices, ModelAttestation, AccessManaged {
         address protocolPayee_,
         Parameters memory parameters_
     ) ModelAttestation(token_, staking_, quorum_) AccessManaged(access) {
-        if (parameters_.priceRiseDelaySeconds > MAX_PRICE_RISE_DELAY_SECONDS) {
-            revert ParameterOutOfBounds("priceRiseDelaySeconds", parameters_.priceRiseDelaySeconds);
-        }
-        uint64 window = parameters_.attestationWindowSeconds;
-        if (window == 0 || window > MAX_ATTESTATION_WINDOW_SECONDS) {
-            revert ParameterOutOfBounds("attestationWindowSeconds", window);
-        }
-        if (parameters_.attestationFeeWei == 0) revert ParameterOutOfBounds("attestationFeeWei", 0);
-        _parameters = parameters_;
+        _setParameters(parameters_);
         registry = registry_;
         contributionLog = contributionLog_;
         _setProtocolPayee(protocolPayee_);
@@ -103,6 +102,7 @@ contract ModelRegistry is ModelPrices, ModelAttestation, AccessManaged {
         if (modelVersion.modelId != modelId) revert WrongModelId(modelId, modelVersion.modelId);
         model.owner = msg.sender;
         model.createdAt = uint64(block.timestamp);
+        ownerSince[modelId] = uint64(block.timestamp);
         emit ModelRegistered(modelId, msg.sender);
         version = _addVersion(model, modelVersion, snapshotIds, perThousandTokensWei, split);
     }
@@ -134,6 +134,8 @@ contract ModelRegistry is ModelPrices, ModelAttestation, AccessManaged {
         VersionStatus from = state.status == VersionStatus.Deprecated ? VersionStatus.Deprecated : VersionStatus.Active;
         _step(modelId, version, from, VersionStatus.Revoked);
         state.revokedAt = uint64(block.timestamp);
+        (uint64 latestEpochId, ) = staking.ledger().latestEpoch();
+        state.revokedInEpoch = latestEpochId + 1;
     }
 
     /// @inheritdoc IModelRegistry
@@ -141,6 +143,7 @@ contract ModelRegistry is ModelPrices, ModelAttestation, AccessManaged {
     function setBasePayee(bytes32 baseDigest, address payee) external restricted {
         if (baseDigest == 0) revert EmptyDigest("baseDigest");
         basePayeeOf[baseDigest] = payee;
+        basePayeeSince[baseDigest] = uint64(block.timestamp);
         emit BasePayeeSet(baseDigest, payee);
     }
 
@@ -148,6 +151,13 @@ contract ModelRegistry is ModelPrices, ModelAttestation, AccessManaged {
     /// @custom:role PARAMETER
     function setProtocolPayee(address payee) external restricted {
         _setProtocolPayee(payee);
+    }
+
+    /// @inheritdoc IModelRegistry
+    /// @custom:role PARAMETER
+    function setParameters(Parameters calldata given) external restricted {
+        _setParameters(given);
+        emit ParametersSet(given);
     }
 
     /// @inheritdoc IModelRegistry
@@ -235,7 +245,20 @@ contract ModelRegistry is ModelPrices, ModelAttestation, AccessManaged {
     function _setProtocolPayee(address payee) private {
         if (payee == address(0)) revert ZeroAccount();
         protocolPayee = payee;
+        protocolPayeeSince = uint64(block.timestamp);
         emit ProtocolPayeeSet(payee);
+    }
+
+    function _setParameters(Parameters memory given) private {
+        if (given.priceRiseDelaySeconds > MAX_PRICE_RISE_DELAY_SECONDS) {
+            revert ParameterOutOfBounds("priceRiseDelaySeconds", given.priceRiseDelaySeconds);
+        }
+        uint64 window = given.attestationWindowSeconds;
+        if (window == 0 || window > MAX_ATTESTATION_WINDOW_SECONDS) {
+            revert ParameterOutOfBounds("attestationWindowSeconds", window);
+        }
+        if (given.attestationFeeWei == 0) revert ParameterOutOfBounds("attestationFeeWei", 0);
+        _parameters = given;
     }
 
     function _requireSound(ModelVersion calldata given) private view {
