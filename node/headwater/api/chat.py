@@ -15,7 +15,8 @@ from aiohttp import web
 
 from headwater.api import openai_format as fmt
 from headwater.api.errors import envelope, json_response
-from headwater.errors import HeadwaterError
+from headwater.errors import HeadwaterError, InvalidInput
+from headwater.protocol.canonical import parse_json
 from headwater.service.inference import Inference, Running, SignedAnswer
 from headwater.service.paying import SignedVoucher
 from headwater.types import digest, hex0x
@@ -34,6 +35,7 @@ class ChatApi:
             web.get("/v1/models", self.models),
             web.post("/v1/chat/completions", self.complete),
             web.post("/v1/lanes/{lane}/vouchers", self.take_voucher),
+            web.post("/v1/lanes/{lane}/missed", self.missed),
         ]
 
     async def models(self, request: web.Request) -> web.StreamResponse:
@@ -68,7 +70,7 @@ class ChatApi:
                 return await self._stream(request, chat, running)
             answer = await asyncio.to_thread(self._inference.finish, running)
         except (asyncio.CancelledError, ConnectionResetError):
-            running.generation.cancel()
+            self._inference.abandon(running)
             raise
         self._told(answer)
         body = fmt.completion_object(chat.order.model, answer, self._now())
@@ -113,6 +115,20 @@ class ChatApi:
         terms = await asyncio.to_thread(lanes.terms, digest(request.match_info["lane"]))
         await asyncio.to_thread(lanes.accept_voucher, terms, voucher, signature)
         return json_response({"accepted": True, "cumulative_wei": str(voucher.cumulative)})
+
+    async def missed(self, request: web.Request) -> web.StreamResponse:
+        """The end of an answer that its user never received: `{"user_nonce": "0x..."}`, which only the user knows."""
+        raw = parse_json(await request.read(), "the request")
+        if not isinstance(raw, dict) or raw.keys() != {"user_nonce"}:
+            raise InvalidInput("the request needs user_nonce and nothing else", "send the nonce of the missed answer")
+        lane, nonce = digest(request.match_info["lane"]), digest(raw["user_nonce"])
+        found = await asyncio.to_thread(self._inference.missed, lane, nonce)
+        return json_response(
+            {
+                "text": found.response.text,
+                "headwater": fmt.proof_object(found.receipt, found.signature, found.response),
+            }
+        )
 
     def _told(self, answer: SignedAnswer) -> None:
         if answer.receipt is not None:

@@ -13,9 +13,11 @@ from typing import Any, Final
 from headwater.errors import InvalidInput
 from headwater.protocol.canonical import parse_json
 from headwater.protocol.chat import Message
-from headwater.protocol.completion import Completion, FinishReason
+from headwater.protocol.completion import Completion, FinishReason, InferenceResponse
+from headwater.protocol.receipt import Receipt
 from headwater.protocol.voucher import Voucher
 from headwater.service.inference import LaneOrder, Order, SignedAnswer
+from headwater.settlement.receipts import response_of
 from headwater.types import WHOLE_PPM, Digest, Ppm, Signature, digest, hex0x
 
 RECEIPT_HEADER: Final = "X-Receipt-Id"
@@ -126,11 +128,16 @@ def receipt_object(answer: SignedAnswer) -> dict[str, Any] | None:
     """What the lane's holder needs to check the receipt; None for a free answer."""
     if answer.receipt is None or answer.signature is None:
         return None
+    return proof_object(answer.receipt, answer.signature, response_of(answer.completion))
+
+
+def proof_object(receipt: Receipt, signature: Signature, response: InferenceResponse) -> dict[str, Any]:
+    """A receipt with everything that it is checked against but the text, which stands where answers stand."""
     return {
-        "receipt": answer.receipt.to_json(),
-        "signature": hex0x(answer.signature),
-        "output_ids": list(answer.completion.output_ids),
-        "finish_reason": answer.completion.finish_reason.value,
+        "receipt": receipt.to_json(),
+        "signature": hex0x(signature),
+        "output_ids": list(response.output_ids),
+        "finish_reason": response.finish_reason.value,
     }
 
 

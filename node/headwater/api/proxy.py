@@ -2,7 +2,8 @@
 
 In: requests of any OpenAI client. Out: the same answers from the provider, after their receipts were checked member
 by member and paid by the next voucher. A receipt that is wrong is not paid: the stream ends with an error and the
-lane should be closed. A lane's answers follow one another, because each receipt names the one before it.
+lane should be closed. A lane's answers follow one another, because each receipt names the one before it; one whose
+end was lost is fetched and paid before the next question is sent.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Proxy:
         body = await request.read()
         chat = fmt.read_chat(body, {})
         async with self._one_at_a_time:
+            await self._settle_missed()
             prepared = await asyncio.to_thread(self._paying.prepare, chat.order)
             upstream = {**parse_json(body, "the request", floats=True), "stream": chat.stream}
             if chat.stream:
@@ -157,6 +159,29 @@ class Proxy:
             if event.get("choices") or failed or chat.include_usage:
                 await response.write(line.rstrip() + b"\n\n")
         return None if failed else Arrived("".join(text), proof)
+
+    async def _settle_missed(self) -> None:
+        """Pay for an answer whose end never arrived: the provider's next receipt will name the one of that answer."""
+        pending = await asyncio.to_thread(self._paying.missed)
+        if pending is None:
+            return
+        url = f"{self._url}/v1/lanes/{hex0x(pending.lane_id)}/missed"
+        try:
+            async with self._client().post(url, json={"user_nonce": hex0x(pending.user_nonce)}) as answer:
+                body = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._gone(error) from error
+        if answer.status == 404:
+            await asyncio.to_thread(self._paying.forget, pending)
+            return
+        if answer.status != 200:
+            raise Unavailable(
+                f"the provider does not say how the lane's last answer ended: {body.decode('utf-8', 'replace')}",
+                "ask again in a few seconds",
+            )
+        raw = _object(body)
+        prepared = await asyncio.to_thread(self._paying.recall, pending)
+        await self._check_and_pay(prepared, Arrived(str(raw.get("text")), raw.get("headwater")))
 
     async def _check_and_pay(self, prepared: Prepared, arrived: Arrived) -> None:
         """Check the receipt, keep it, sign the voucher and hand it over."""

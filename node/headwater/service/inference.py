@@ -12,15 +12,16 @@ import threading
 from collections import defaultdict
 from dataclasses import dataclass
 
-from headwater.errors import InvalidInput, Refused
+from headwater.errors import InvalidInput, NotFound, Refused, Unavailable
 from headwater.openlora.generation import Generation
 from headwater.protocol.chat import Message
-from headwater.protocol.completion import Completion, InferenceRequest
+from headwater.protocol.completion import Completion, InferenceRequest, InferenceResponse
 from headwater.protocol.receipt import Receipt
 from headwater.protocol.voucher import Voucher, request_digest, request_id, sampling_seed
 from headwater.service.lanes import ESCROW, Lanes
 from headwater.service.pool import Pool, ServedModel, identity_of
 from headwater.service.receipt_rows import PrivateAnswer, ReceiptRows
+from headwater.service.under_way import UnderWay
 from headwater.service.workbench import Workbench
 from headwater.settlement.receipts import LanePosition, LaneTerms, Tariff, next_receipt, response_of
 from headwater.settlement.vouchers import require_credit, require_vouchered
@@ -79,6 +80,15 @@ class SignedAnswer:
     signature: Signature | None
 
 
+@dataclass(frozen=True, slots=True)
+class MissedAnswer:
+    """What a user needs to check and pay an answer whose end never arrived."""
+
+    receipt: Receipt
+    signature: Signature
+    response: InferenceResponse
+
+
 class Inference:
     """The provider's side of PROTOCOL.md §3."""
 
@@ -90,6 +100,7 @@ class Inference:
         self._provider = provider
         self._hot_key = hot_key
         self._lane_locks: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
+        self._under_way = UnderWay()
 
     def start(self, order: Order) -> Running:
         """Check everything that can be checked before the first token, then generate.
@@ -118,11 +129,40 @@ class Inference:
 
     def finish(self, running: Running) -> SignedAnswer:
         """Wait for the engine's record, then assign the lane's next sequence number and sign."""
+        try:
+            return self._finish(running)
+        finally:
+            self._under_way.end(running.request_id)
+
+    def abandon(self, running: Running) -> None:
+        """Nobody reads the answer any more. If its receipt is not being signed yet, there will be none."""
+        running.generation.cancel()
+        self._under_way.give_up(running.request_id)
+
+    def missed(self, lane_id: Digest, user_nonce: Digest) -> MissedAnswer:
+        """A signed answer that its user has not received. Who knows the nonce is who asked.
+
+        Raises Unavailable while the answer is under way; NotFound if there is none, and from then on there never
+        will be one for this nonce.
+        """
+        name = request_id(lane_id, user_nonce)
+        if self._under_way.is_busy(name):
+            raise Unavailable("that answer is still being made", "ask again in a few seconds")
+        row = self.receipts.get(name)
+        if row is None:
+            self._under_way.give_up(name)
+            raise NotFound("no answer was given for this nonce", "nothing is owed for it: ask anew")
+        if row.signature is None:
+            raise Unavailable("that answer's receipt is not signed yet", "ask again in a few seconds")
+        return MissedAnswer(row.receipt, row.signature, self.receipts.private(name).response)
+
+    def _finish(self, running: Running) -> SignedAnswer:
         completion = running.generation.result()
         if running.paid is None:
             return SignedAnswer(completion, None, None)
         paid = running.paid
         with self._lane_locks[paid.terms.lane_id]:
+            self._under_way.begin_signing(running.request_id)
             position = self.lanes.position(paid.terms.lane_id)
             receipt = next_receipt(
                 paid.terms,
@@ -175,7 +215,12 @@ class Inference:
         if self.receipts.get(name) is not None:
             raise InvalidInput("this lane has used this nonce before", "draw a fresh nonce for each request")
         seed = sampling_seed(request_digest(request.digest(), order.user_nonce), order.user_nonce)
-        generation = self.pool.generate(served, request, name, seed, terms.user)
+        self._under_way.begin(name)
+        try:
+            generation = self.pool.generate(served, request, name, seed, terms.user)
+        except BaseException:
+            self._under_way.end(name)
+            raise
         return Running(name, served, request, generation, Paid(terms, tariff, order.user_nonce))
 
     def _require_affordable(

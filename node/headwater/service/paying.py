@@ -1,7 +1,9 @@
 """The user's half of a paid answer: a fresh nonce before it, the receipt's check and the voucher after it.
 
-In: orders for one lane. Out: lane orders to send; vouchers for receipts that are right in every member. The user's
-books are a database of their own, so that user and provider may share a home without sharing a page.
+In: orders for one lane. Out: lane orders to send; vouchers for receipts that are right in every member. What is asked
+is written down first: a receipt that a crash or a broken connection lost is fetched before the lane goes on, for the
+provider's next one would name it. The user's books are a database of their own, so that user and provider may share
+a home without sharing a page.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from headwater.protocol.signatures import recover
 from headwater.protocol.voucher import Voucher
 from headwater.service.inference import LaneOrder, Order
 from headwater.service.lanes import ESCROW, Lanes
+from headwater.service.pending_requests import PendingRequest, PendingRequests
 from headwater.service.receipt_rows import PrivateAnswer, ReceiptRows
 from headwater.service.version_catalogue import VersionCatalogue
 from headwater.service.workbench import Workbench
-from headwater.settlement.receipts import ExpectedReceipt, LaneTerms, Tariff, check_receipt
+from headwater.settlement.receipts import ExpectedReceipt, LanePosition, LaneTerms, check_receipt
 from headwater.settlement.vouchers import voucher_for
 from headwater.types import Address, Digest, Signature, Wei, digest, hex0x
 
@@ -47,12 +50,16 @@ class Paying:
         self._bench = bench
         self._lanes = Lanes(bench)
         self._receipts = ReceiptRows(bench.database, bench.home.path)
+        self._pending = PendingRequests(bench.database, bench.home.path)
         self._lane_id = lane_id
         self._catalogue = catalogue
         self._key = self._lanes.session_key_name(lane_id)
 
     def prepare(self, order: Order) -> Prepared:
-        """Draw the nonce and the newest voucher. Raises UnknownModel, NotFound, Refused (lane closed)."""
+        """Draw the nonce and the newest voucher. Raises UnknownModel, NotFound, Refused (lane closed).
+
+        `missed` must have been dealt with before.
+        """
         version = self._catalogue.find(order.model)
         if version is None:
             return Prepared(None, None)
@@ -69,11 +76,35 @@ class Paying:
             order.top_p_ppm,
             order.stop,
         )
+        price_wei, price_version, _ = self._bench.call("ModelRegistry", "quote", version.model_id, version.version)
+        pending = PendingRequest(self._lane_id, request, nonce, version.adapter_digest, price_version, Wei(price_wei))
+        self._lanes.remember(self._lane_id, "user")
+        self._pending.keep(pending)
+        return self._prepared(pending, terms, position)
+
+    def missed(self) -> PendingRequest | None:
+        """What was asked before and has no receipt here; None if nothing is missing."""
+        pending = self._pending.get(self._lane_id)
+        if pending is not None and self._receipts.get(pending.request_id) is not None:
+            self._pending.drop(pending)
+            return None
+        return pending
+
+    def recall(self, pending: PendingRequest) -> Prepared:
+        """The former request as it was prepared, to check the receipt that has been fetched for it."""
+        return self._prepared(pending, self._lanes.open_terms(self._lane_id), self._lanes.position(self._lane_id))
+
+    def forget(self, pending: PendingRequest) -> None:
+        """The provider has no receipt for it and is not making one: nothing is owed."""
+        self._pending.drop(pending)
+
+    def _prepared(self, pending: PendingRequest, terms: LaneTerms, position: LanePosition) -> Prepared:
         voucher = self._sign(voucher_for(terms, position))
         expected = ExpectedReceipt(
-            terms, position, self._tariff(version.model_id, version.version), request, nonce, version.adapter_digest
+            terms, position, pending.tariff, pending.request, pending.user_nonce, pending.adapter_digest
         )
-        return Prepared(LaneOrder(self._lane_id, nonce, voucher.voucher, voucher.signature), expected)
+        order = LaneOrder(self._lane_id, pending.user_nonce, voucher.voucher, voucher.signature)
+        return Prepared(order, expected)
 
     def settle(
         self, prepared: Prepared, receipt: Receipt, signature: Signature, response: InferenceResponse
@@ -87,7 +118,9 @@ class Paying:
         private = PrivateAnswer(prepared.expected.request, response, prepared.expected.user_nonce, ())
         self._receipts.draft(receipt, private)
         self._receipts.signed(receipt, signature)
-        return self._sign(voucher_for(terms, prepared.expected.position.after(receipt)))
+        voucher = self._sign(voucher_for(terms, prepared.expected.position.after(receipt)))
+        self.missed()  # its receipt is here: drops it
+        return voucher
 
     def _provider_key(self, terms: LaneTerms, receipt: Receipt, signature: Signature) -> Address:
         """The key that signed, once the chain has said that it is the provider's."""
@@ -102,7 +135,3 @@ class Paying:
         signature = self._bench.signer.sign_typed(self._key, voucher, self._bench.domain(ESCROW))
         self._lanes.keep_voucher(voucher, signature)
         return SignedVoucher(voucher, signature)
-
-    def _tariff(self, model_id: Digest, version: int) -> Tariff:
-        price, price_version, _ = self._bench.call("ModelRegistry", "quote", model_id, version)
-        return Tariff(model_id, version, price_version, Wei(price))

@@ -6,12 +6,10 @@ them and the challenge window has passed.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from sqlalchemy import insert, select, update
 
 from headwater.errors import NotFound
@@ -20,12 +18,10 @@ from headwater.protocol.codec import Bytes32, Document
 from headwater.protocol.completion import InferenceRequest, InferenceResponse
 from headwater.protocol.epoch import SignedReceipt
 from headwater.protocol.receipt import Receipt
+from headwater.service.private_box import PrivateBox
 from headwater.storage.database import Database
-from headwater.storage.files import create_durably
 from headwater.storage.schema import receipts
 from headwater.types import Digest, Signature, hex0x
-
-KEY_FILE: Final = "private-answers.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +55,7 @@ class ReceiptRow:
 class ReceiptRows:
     def __init__(self, database: Database, home: Path) -> None:
         self._database = database
-        self._key_path = home / KEY_FILE
+        self._box = PrivateBox(home)
 
     def draft(self, receipt: Receipt, private: PrivateAnswer) -> None:
         """Keep a receipt before it is signed. Raises a database error if the lane's sequence number is taken."""
@@ -68,7 +64,7 @@ class ReceiptRows:
             "lane_id": hex0x(receipt.lane_id),
             "sequence": receipt.sequence,
             "document": receipt.json_text(),
-            "private": self._seal(private.canonical_bytes(), receipt.request_id),
+            "private": self._box.seal(private.canonical_bytes(), receipt.request_id),
             "state": "draft",
             "created_at": receipt.issued_at,
         }
@@ -120,17 +116,7 @@ class ReceiptRows:
         blob = self._database.read(lambda c: c.scalar(query))
         if blob is None:
             raise NotFound("the prompt and answer of this receipt are not kept here", "ask the lane's user for them")
-        return PrivateAnswer.from_bytes(self._cipher().decrypt(bytes(12), blob, bytes(request_id)))
-
-    def _seal(self, data: bytes, request_id: Digest) -> bytes:
-        # AES-GCM-SIV stays safe under a repeated nonce, so the request id as associated data is enough.
-        return self._cipher().encrypt(bytes(12), data, bytes(request_id))
-
-    def _cipher(self) -> AESGCMSIV:
-        if not self._key_path.exists():
-            with contextlib.suppress(FileExistsError):  # another thread's first answer was quicker: its key counts
-                create_durably(self._key_path, AESGCMSIV.generate_key(256))
-        return AESGCMSIV(self._key_path.read_bytes())
+        return PrivateAnswer.from_bytes(self._box.open(blob, request_id))
 
     def _update(self, request_id: Digest, **values: Any) -> None:
         where = receipts.c.request_id == hex0x(request_id)

@@ -198,6 +198,12 @@ receipts: Final = _table(
     UniqueConstraint("lane_id", "sequence"),
     Index(None, "state"),
 )
+pending_requests: Final = _table(
+    "pending_requests",
+    text("lane_id", key=True, of="lanes.lane_id"),
+    text("request_id"),
+    blob("private"),  # encrypted JSON: what was asked, with its nonce
+)
 vouchers: Final = _table(
     "vouchers",
     text("lane_id", key=True, of="lanes.lane_id"),

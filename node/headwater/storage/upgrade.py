@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, text
 from headwater.errors import Conflict
 from headwater.storage.engines import Engines
 
-HEAD_REVISION: Final = "0001"
+HEAD_REVISION: Final = "0002"
 """The newest module in `migrations/versions`; known here so that alembic is loaded only when there is work."""
 
 _FOLDER: Final = Path(__file__).parent / "migrations"

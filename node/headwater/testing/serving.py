@@ -9,16 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from headwater.errors import HeadwaterError, NotFound, UnknownModel
+from headwater.errors import HeadwaterError, NotFound, Unavailable, UnknownModel
 from headwater.openlora.generation import Generation, TokenEvent
 from headwater.protocol.completion import Completion, FinishReason, InferenceRequest, InferenceResponse
 from headwater.protocol.model import ModelVersion
 from headwater.protocol.receipt import Receipt
 from headwater.protocol.voucher import Voucher, request_digest, request_id, sampling_seed
-from headwater.service.inference import LaneOrder, Order, Paid, Running, SignedAnswer
+from headwater.service.inference import LaneOrder, MissedAnswer, Order, Paid, Running, SignedAnswer
 from headwater.service.paying import Prepared, SignedVoucher
+from headwater.service.pending_requests import PendingRequest
 from headwater.service.pool import ServedModel, identity_of
-from headwater.settlement.receipts import ExpectedReceipt, LanePosition, LaneTerms, check_receipt, next_receipt
+from headwater.settlement.receipts import (
+    ExpectedReceipt,
+    LanePosition,
+    LaneTerms,
+    check_receipt,
+    next_receipt,
+    response_of,
+)
 from headwater.settlement.vouchers import check_voucher, voucher_for
 from headwater.testing import examples, vectors
 from headwater.types import ZERO_DIGEST, Digest, Signature, hex0x
@@ -85,6 +93,9 @@ class ScriptedInference:
         self.fails: HeadwaterError | None = None
         self.bend: Callable[[SignedAnswer], SignedAnswer] = lambda answer: answer
         self.orders: list[Order] = []
+        self.given: dict[Digest, MissedAnswer] = {}
+        self.abandoned: list[Digest] = []
+        self.busy = False
         self.cancelled: list[Digest] = []
 
     def start(self, order: Order) -> Running:
@@ -113,7 +124,19 @@ class ScriptedInference:
         )
         self.lanes.position = position.after(receipt)
         signature = examples.sign("provider key", receipt, examples.ESCROW)
+        self.given[paid.user_nonce] = MissedAnswer(receipt, signature, response_of(completion))
         return self.bend(SignedAnswer(completion, receipt, signature))
+
+    def abandon(self, running: Running) -> None:
+        self.abandoned.append(running.request_id)
+        running.generation.cancel()
+
+    def missed(self, lane_id: Digest, user_nonce: Digest) -> MissedAnswer:
+        if self.busy:
+            raise Unavailable("that answer is still being made", "ask again in a few seconds")
+        if user_nonce not in self.given:
+            raise NotFound("no answer was given for this nonce", "ask anew")
+        return self.given[user_nonce]
 
     def _generation(self, name: Digest, seed: Digest) -> Generation:
         generation = Generation(name, lambda: self.cancelled.append(name))
@@ -143,16 +166,36 @@ class ScriptedPaying:
         self.terms = examples.lane()
         self.position = LanePosition()
         self.paid: list[Voucher] = []
+        self.asked = 0
+        self.pending: PendingRequest | None = None
+
+    def missed(self) -> PendingRequest | None:
+        return self.pending
+
+    def forget(self, pending: PendingRequest) -> None:
+        self.pending = None
 
     def prepare(self, order: Order) -> Prepared:
         served = ScriptedPool().resolve(order.model)
         if served.version is None:
             return Prepared(None, None)
-        nonce = examples.word(f"nonce {self.position.sequence}")
-        voucher = voucher_for(self.terms, self.position)
+        self.asked += 1
+        nonce, tariff = examples.word(f"nonce {self.asked}"), examples.TARIFF
+        self.pending = PendingRequest(
+            self.terms.lane_id,
+            _request(served, order),
+            nonce,
+            examples.ADAPTER,
+            tariff.price_version,
+            tariff.price_per_thousand_tokens_wei,
+        )
+        return self.recall(self.pending)
+
+    def recall(self, pending: PendingRequest) -> Prepared:
+        nonce, voucher = pending.user_nonce, voucher_for(self.terms, self.position)
         lane_order = LaneOrder(self.terms.lane_id, nonce, voucher, examples.sign("session", voucher, examples.ESCROW))
         expected = ExpectedReceipt(
-            self.terms, self.position, examples.TARIFF, _request(served, order), nonce, examples.ADAPTER
+            self.terms, self.position, pending.tariff, pending.request, nonce, pending.adapter_digest
         )
         return Prepared(lane_order, expected)
 
@@ -162,7 +205,7 @@ class ScriptedPaying:
         assert prepared.expected is not None
         signer = examples.account("provider key")
         check_receipt(receipt, signature, signer, examples.ESCROW, response, prepared.expected)
-        self.position = prepared.expected.position.after(receipt)
+        self.position, self.pending = prepared.expected.position.after(receipt), None
         voucher = voucher_for(self.terms, self.position)
         self.paid.append(voucher)
         return SignedVoucher(voucher, examples.sign("session", voucher, examples.ESCROW))

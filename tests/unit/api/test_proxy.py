@@ -44,7 +44,7 @@ def make(serve: Any, with_routes: Any) -> Make:
     async def start(routes: Any = None) -> World:
         inference, paying = ScriptedInference(), ScriptedPaying()
         api = ChatApi(inference, lambda: 1_000, lambda: None)  # type: ignore[arg-type]
-        provider = await with_routes(routes or api.routes())
+        provider = await with_routes(routes(api) if callable(routes) else routes or api.routes())
         proxy = Proxy(paying, str(provider.make_url("/")))  # type: ignore[arg-type]
         return World(inference, paying, provider, await serve(proxy.app()))
 
@@ -112,6 +112,65 @@ async def test_reading_passes_through(world: World) -> None:
     models = await (await world.client.get("/v1/models")).json()
     assert [m["id"] for m in models["data"]] == [BASE, TUNED]
     assert (await world.client.get("/v1/nothing")).status == 404
+
+
+# -- answers whose end is lost ----------------------------------------------------------------------------------
+
+
+def losing_the_first(api: ChatApi) -> list[web.RouteDef]:
+    """A provider whose first answer is made and signed, and whose connection breaks before it arrives."""
+    calls = []
+
+    async def complete(request: web.Request) -> web.StreamResponse:
+        calls.append(request)
+        answer = await api.complete(request)
+        if len(calls) == 1:
+            assert request.transport is not None
+            request.transport.close()
+        return answer
+
+    return [web.post(PATH, complete), *(r for r in api.routes() if r.path != PATH)]
+
+
+async def test_an_answer_whose_end_was_lost_is_fetched_and_paid_before_the_next_question(make: Make) -> None:
+    world = await make(losing_the_first)
+    assert (await world.ask()).status == 503
+    assert (world.paying.paid, world.paying.pending is not None) == ([], True)
+    assert (await world.ask()).status == 200
+    assert [v.cumulative for v in world.paying.paid] == [23 * 10**12, 46 * 10**12]
+    assert world.inference.lanes.position == world.paying.position
+    assert world.paying.pending is None
+
+
+async def test_a_question_that_was_never_answered_is_forgotten(world: World) -> None:
+    world.inference.refuses = Refused("not now", "later")
+    assert (await world.ask()).status != 200
+    assert world.paying.pending is not None, "it was written down before it was sent"
+    world.inference.refuses = None
+    assert (await world.ask()).status == 200
+    assert len(world.paying.paid) == 1
+
+
+async def test_while_the_missed_answer_is_under_way_nothing_new_is_asked(world: World) -> None:
+    world.inference.refuses = Refused("not now", "later")
+    await world.ask()
+    world.inference.busy = True
+    asked = len(world.inference.orders)
+    answer = await world.ask()
+    assert (answer.status, (await answer.json())["error"]["code"]) == (503, "unavailable")
+    assert len(world.inference.orders) == asked
+
+
+async def test_a_missed_answer_is_checked_like_any_other(make: Make) -> None:
+    world = await make(losing_the_first)
+    await world.ask()
+    (nonce, given) = next(iter(world.inference.given.items()))
+    dear = replace(given.receipt, price=given.receipt.price + 1)
+    forged = replace(given, receipt=dear, signature=examples.sign("provider key", dear, examples.ESCROW))
+    world.inference.given[nonce] = forged
+    answer = await world.ask()
+    assert (answer.status, world.paying.paid) == (422, [])
+    assert "price" in (await answer.json())["error"]["message"]
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------

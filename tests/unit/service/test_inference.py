@@ -16,6 +16,7 @@ from headwater.errors import (
     NotEnoughCredit,
     NotFound,
     Refused,
+    Unavailable,
     UnknownModel,
     VerificationFailed,
 )
@@ -103,6 +104,55 @@ def test_the_base_answers_without_lane_or_receipt(inference: Inference, paying: 
 def test_the_same_request_samples_differently_each_time_and_by_its_seed(inference: Inference, paying: Paying) -> None:
     first, second = (ask(inference, paying, temperature_ppm=WHOLE_PPM) for _ in range(2))
     assert first.completion.seed != second.completion.seed
+
+
+# -- answers whose end is lost -----------------------------------------------------------------------------------
+
+
+def test_an_answer_that_never_arrived_is_recalled_checked_and_paid(
+    inference: Inference, paying_over: PaysOver, lane: Digest
+) -> None:
+    """The user's proxy dies before the receipt arrives; its successor finds what was asked in the user's books."""
+    prepared = paying_over(lane).prepare(order())
+    answer(inference, prepared)
+    successor = paying_over(lane)
+    pending = successor.missed()
+    assert pending is not None and pending.user_nonce == prepared.order.user_nonce
+    found = inference.missed(lane, pending.user_nonce)
+    paid = successor.settle(successor.recall(pending), found.receipt, found.signature, found.response)
+    assert paid.voucher.cumulative == found.receipt.price
+    assert successor.missed() is None
+    assert ask(inference, successor).receipt.sequence == 2
+
+
+def test_what_was_never_answered_is_given_up_for_good(inference: Inference, paying: Paying, lane: Digest) -> None:
+    """Else an order that was still on its way could be answered after its user was told that nothing is owed."""
+    late = paying.prepare(order())
+    with pytest.raises(NotFound, match="Nothing is owed"):
+        inference.missed(lane, late.order.user_nonce)
+    paying.forget(paying.missed())
+    assert paying.missed() is None
+    with pytest.raises(Refused, match="has gone"):
+        inference.start(order(late.order))
+    assert ask(inference, paying).receipt.sequence == 1
+
+
+def test_an_abandoned_answer_gets_no_receipt(inference: Inference, paying: Paying, lane: Digest) -> None:
+    prepared = paying.prepare(order())
+    running = inference.start(order(prepared.order))
+    with pytest.raises(Unavailable, match="still being made"):
+        inference.missed(lane, prepared.order.user_nonce)
+    inference.abandon(running)
+    with pytest.raises(Refused, match="has gone"):
+        inference.finish(running)
+    with pytest.raises(NotFound):
+        inference.missed(lane, prepared.order.user_nonce)
+
+
+def test_who_does_not_know_the_nonce_learns_nothing(inference: Inference, paying: Paying, lane: Digest) -> None:
+    ask(inference, paying)
+    with pytest.raises(NotFound):
+        inference.missed(lane, examples.word("guessed"))
 
 
 # -- refusals before the first token -----------------------------------------------------------------------------

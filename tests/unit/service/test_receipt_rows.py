@@ -12,7 +12,8 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from headwater.errors import NotFound
-from headwater.service.receipt_rows import KEY_FILE, PrivateAnswer, ReceiptRows
+from headwater.service.private_box import KEY_FILE, PrivateBox
+from headwater.service.receipt_rows import PrivateAnswer, ReceiptRows
 from headwater.storage.database import Database
 from headwater.storage.schema import receipts
 from headwater.testing import examples
@@ -114,14 +115,14 @@ def test_another_opening_of_the_home_reads_it_too(rows: ReceiptRows, database: D
     assert (tmp_path / KEY_FILE).stat().st_mode & 0o077 == 0
 
 
-def test_two_first_answers_at_once_agree_on_the_key(database: Database, tmp_path: Path) -> None:
+def test_two_first_answers_at_once_agree_on_the_key(tmp_path: Path) -> None:
     """Whoever comes second takes the key that is there."""
     start, failed = threading.Barrier(8), []
 
     def seal(number: int) -> None:
         start.wait()
         try:
-            ReceiptRows(database, tmp_path)._seal(b"text", examples.word(f"{number}"))
+            PrivateBox(tmp_path).seal(b"text", examples.word(f"{number}"))
         except Exception as error:
             failed.append(error)
 
