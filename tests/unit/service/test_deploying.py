@@ -10,7 +10,15 @@ import pytest
 from trained_world import TrainedWorld
 
 from headwater.clock import ManualClock
-from headwater.errors import Conflict, HeadwaterError, InvalidInput, NotFound, Refused, Unavailable, UnknownModel
+from headwater.errors import (
+    Conflict,
+    HeadwaterError,
+    InvalidInput,
+    NotFound,
+    Refused,
+    Unavailable,
+    UnknownModel,
+)
 from headwater.service import deploying
 from headwater.service.attesting import Attestation
 from headwater.service.deploying import STEPS, Deploying, DeployOrder, steps_of
@@ -47,6 +55,7 @@ class Voter:
 class CountingPool:
     def __init__(self) -> None:
         self.refreshed = 0
+        self.refused: dict[str, str] = {}
 
     def refresh(self) -> None:
         self.refreshed += 1
@@ -210,6 +219,16 @@ def test_a_rejected_version_is_never_activated(home: Home) -> None:
     with pytest.raises(HeadwaterError):
         deploying.activate(home.bench, "modeler", order.name)
     assert home.pool.refreshed == 0
+
+
+def test_a_version_that_the_pool_refuses_is_told_and_not_called_served(home: Home) -> None:
+    order = home.order("modeler/refused-by-pool")
+    home.pool.refused = {order.name: "its weights hold NaN; train it again"}
+    with pytest.raises(HeadwaterError, match="NaN"):
+        home.deploy(order)
+    assert home.steps == ["done", "done", "failed"]
+    home.pool.refused = {}
+    assert home.deploy(order)["status"] == "active"
 
 
 def test_a_name_is_one_models_for_ever(home: Home) -> None:
