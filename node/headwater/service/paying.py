@@ -65,7 +65,8 @@ class Paying:
             return Prepared(None, None)
         terms = self._lanes.open_terms(self._lane_id)
         position = self._lanes.position(self._lane_id)
-        label = f"user nonce {hex0x(self._lane_id)} {position.sequence + 1} {hex0x(position.head)}"
+        given_up = self._pending.given_up(self._lane_id)
+        label = f"user nonce {hex0x(self._lane_id)} {position.sequence + 1} {hex0x(position.head)} {given_up}"
         nonce = digest(self._bench.entropy.draw(label, 32))
         request = InferenceRequest(
             version.model_id,
@@ -96,7 +97,7 @@ class Paying:
 
     def forget(self, pending: PendingRequest) -> None:
         """The provider has no receipt for it and is not making one: nothing is owed."""
-        self._pending.drop(pending)
+        self._pending.give_up(pending)
 
     def _prepared(self, pending: PendingRequest, terms: LaneTerms, position: LanePosition) -> Prepared:
         voucher = self._sign(voucher_for(terms, position))

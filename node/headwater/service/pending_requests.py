@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from headwater.protocol.codec import Bytes32, Document, Uint32, WeiAmount
 from headwater.protocol.completion import InferenceRequest
@@ -17,7 +17,7 @@ from headwater.protocol.voucher import request_id
 from headwater.service.private_box import PrivateBox
 from headwater.settlement.receipts import Tariff
 from headwater.storage.database import Database
-from headwater.storage.schema import pending_requests
+from headwater.storage.schema import pending_requests, settings
 from headwater.types import Digest, digest, hex0x
 
 
@@ -64,6 +64,29 @@ class PendingRequests:
         return PendingRequest.from_bytes(self._box.open(row.private, digest(row.request_id)))
 
     def drop(self, pending: PendingRequest) -> None:
-        """It has its receipt, or will never have one."""
+        """It has its receipt."""
+        self._database.write(lambda c: self._delete(c, pending))
+
+    def give_up(self, pending: PendingRequest) -> None:
+        """It will never have one; its nonce must not come again."""
+        name, count = _counter(pending.lane_id), self.given_up(pending.lane_id) + 1
+
+        def work(connection: Connection) -> None:
+            self._delete(connection, pending)
+            connection.execute(insert(settings).prefix_with("OR REPLACE").values(name=name, value=str(count)))
+
+        self._database.write(work)
+
+    def given_up(self, lane_id: Digest) -> int:
+        """How many requests of this lane were given up so far."""
+        query = select(settings.c.value).where(settings.c.name == _counter(lane_id))
+        return int(self._database.read(lambda c: c.scalar(query)) or 0)
+
+    @staticmethod
+    def _delete(connection: Connection, pending: PendingRequest) -> None:
         where = pending_requests.c.request_id == hex0x(pending.request_id)
-        self._database.write(lambda c: c.execute(delete(pending_requests).where(where)))
+        connection.execute(delete(pending_requests).where(where))
+
+
+def _counter(lane_id: Digest) -> str:
+    return f"requests given up on lane {hex0x(lane_id)}"
