@@ -1,7 +1,7 @@
 """Deploy the whole suite with a devnet's parameters: `scripts/brownie_env brownie run deploy`.
 
-The first account deploys, administers, mints, and is the protocol's payee. Escrow, staking, quorum and ledger name
-each other, so the ledger's address is computed before it exists. `headwater contracts deploy` does the same without
+The first account deploys, administers, mints, and is the protocol's payee. Escrow, staking, ledger and court name
+each other, so addresses are computed before the contracts exist. `headwater contracts deploy` does the same without
 Brownie.
 """
 
@@ -10,13 +10,18 @@ from pathlib import Path
 
 from brownie import (
     AttributionLedger,
+    AttributionProofs,
     ContributionLog,
     CreditEscrow,
     CreditToken,
     DatanetRegistry,
     EcdsaQuorum,
+    EpochDisputes,
+    LaneProofs,
     ModelRegistry,
+    PayoutProofs,
     ProtocolAccess,
+    ReceiptProofs,
     Staking,
     accounts,
 )
@@ -24,7 +29,6 @@ from brownie import (
 ARTIFACTS = Path(__file__).resolve().parent.parent / "node/headwater/chain/artifacts"
 CREDIT = 10**18
 ROLES = {"ADMIN": 0, "FAUCET": 1, "GUARDIAN": 2, "PARAMETER": 3}
-NOBODY = "0x0000000000000000000000000000000000000000"
 
 # PROTOCOL.md §10, column "devnet".
 TERMS_DELAY_SECONDS = 0
@@ -34,6 +38,7 @@ EVIDENCE_WINDOW_SECONDS = 60
 QUORUM = (2, 3)
 LANE_CLOSE_DELAY_SECONDS = 420
 LEDGER = (180, 120, 150, 8, 10_000, 3)  # epoch, window, attempt timeout, ring, expiry slash in ppm, refund after
+SLASHES_PPM = (1_000_000, 500_000)  # equivocation, void epoch
 MODELS = (1 * CREDIT, 0, 3_600)  # attestation fee, price rise delay, attestation window
 
 
@@ -46,24 +51,25 @@ def deploy(operator):
     sender = {"from": operator}
     access = ProtocolAccess.deploy(operator, sender)
     token = CreditToken.deploy(access, sender)
-    registry = DatanetRegistry.deploy(TERMS_DELAY_SECONDS, sender)
-    log = ContributionLog.deploy(registry, sender)
-    ledger_address = operator.get_deployment_address(operator.nonce + 3)
-    staking = Staking.deploy(
-        token,
-        ledger_address,
-        NOBODY,
-        MINIMUM_STAKE_WEI,
-        PROVIDER_BOND_WEI,
-        STAKE_EXIT_DELAY_SECONDS,
-        EVIDENCE_WINDOW_SECONDS,
-        sender,
-    )
+    registry = DatanetRegistry.deploy(access, TERMS_DELAY_SECONDS, sender)
+    log = ContributionLog.deploy(access, registry, sender)
+    # What comes next is known by its place among the operator's transactions.
+    nonce = operator.nonce
+    ledger_address, court_address, *proofs = (operator.get_deployment_address(nonce + n) for n in (3, 5, 6, 7, 8, 9))
+    times = (STAKE_EXIT_DELAY_SECONDS, EVIDENCE_WINDOW_SECONDS)
+    stakes = (MINIMUM_STAKE_WEI, PROVIDER_BOND_WEI)
+    staking = Staking.deploy(token, ledger_address, court_address, *stakes, *times, sender)
     quorum = EcdsaQuorum.deploy(staking, *QUORUM, sender)
     escrow = CreditEscrow.deploy(access, token, ledger_address, staking, LANE_CLOSE_DELAY_SECONDS, sender)
-    ledger = AttributionLedger.deploy(access, token, escrow, staking, quorum, NOBODY, LEDGER, sender)
+    ledger = AttributionLedger.deploy(access, token, escrow, staking, quorum, court_address, LEDGER, sender)
     models = ModelRegistry.deploy(access, token, registry, log, staking, quorum, operator, MODELS, sender)
-    suite = {c._name: c for c in (access, token, registry, log, staking, quorum, escrow, ledger, models)}
+    court = EpochDisputes.deploy(ledger, escrow, staking, proofs, SLASHES_PPM, sender)
+    receipts = ReceiptProofs.deploy(court, escrow, ledger, staking, models, sender)
+    lanes = LaneProofs.deploy(court, escrow, sender)
+    payouts = PayoutProofs.deploy((court, ledger, models, registry, staking), sender)
+    attributions = AttributionProofs.deploy(court, models, sender)
+    parts = (access, token, registry, log, staking, quorum, escrow, ledger, models)
+    suite = {c._name: c for c in (*parts, court, receipts, lanes, payouts, attributions)}
     set_roles(suite, operator)
     for name, contract in suite.items():
         print(f"{name:20} {contract.address}")

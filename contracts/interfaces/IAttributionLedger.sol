@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Leaves} from "../libraries/Leaves.sol";
-import {LaneTable} from "../libraries/LaneTable.sol";
+import {Neighbours} from "../libraries/Neighbours.sol";
 import {SumTree} from "../libraries/SumTree.sol";
 
 /// @title Epochs: proposed, sealed, committed by a quorum, final by time alone; and who is paid from them
@@ -221,11 +221,13 @@ interface IAttributionLedger {
     ) external returns (uint128 amount);
 
     /// @notice The same for a lane that the last epoch's table does not list.
-    /// @param absence Where it would stand.
+    /// @param gap Where it would stand: right of `left` and left of `right`, as far as `gap` has them.
     function returnUnlisted(
         CommittedEpoch calldata last,
         bytes32 laneId,
-        LaneTable.Absence calldata absence
+        Leaves.LaneRow calldata left,
+        Leaves.LaneRow calldata right,
+        Neighbours.Gap calldata gap
     ) external returns (uint128 amount);
 
     /// @notice Whether a committed epoch holds this receipt, and whether that can no longer change.

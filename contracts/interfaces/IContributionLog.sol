@@ -18,7 +18,8 @@ interface IContributionLog {
         None,
         Committed,
         Sealed,
-        Dead
+        Dead,
+        Invalid
     }
 
     /// @notice A contributor's signature under one batch of records. Its id is its EIP-712 signing digest.
@@ -67,6 +68,20 @@ interface IContributionLog {
         bytes32 manifestDigest;
     }
 
+    /// @notice Leaf of a snapshot's records root: one record.
+    /// @param position Its place in the canonical order.
+    /// @param commitment Its salted commitment.
+    /// @param owner Who contributed it.
+    /// @param cluster The commitment that first brought this content.
+    /// @param contributionId The contribution that it came with.
+    struct SnapshotEntry {
+        uint32 position;
+        bytes32 commitment;
+        address owner;
+        bytes32 cluster;
+        bytes32 contributionId;
+    }
+
     /// @notice The chain of one Datanet.
     /// @param head The newest head.
     /// @param stableHead An older head, kept so that a slow committer has one that lasts: see {headsOf}.
@@ -95,6 +110,7 @@ interface IContributionLog {
     /// @param sealedHash Hash of the block after the commit; zero until sealed.
     /// @param committedBlock The block of the commit.
     /// @param headLength Entries of the chain up to its head: it must exclude what these revoke.
+    /// @param isInvalid Whether somebody proved that it holds what it must not.
     struct SnapshotRecord {
         bytes32 datanetId;
         bytes32 recordsRoot;
@@ -103,6 +119,7 @@ interface IContributionLog {
         uint64 headLength;
         uint32 recordCount;
         uint32 heldOutPpm;
+        bool isInvalid;
     }
 
     event ContributionAnchored(
@@ -137,6 +154,12 @@ interface IContributionLog {
         uint64 committedBlock
     );
     event SnapshotSealed(bytes32 indexed datanetId, bytes32 indexed snapshotId, bytes32 sealedHash);
+    event SnapshotInvalidated(
+        bytes32 indexed datanetId,
+        bytes32 indexed snapshotId,
+        bytes32 indexed contributionId,
+        address challenger
+    );
 
     /// @notice The signature's last second has passed (seconds since the Unix epoch).
     error Expired(uint64 deadline);
@@ -172,6 +195,12 @@ interface IContributionLog {
     error SnapshotIsDead(bytes32 snapshotId, uint64 untilBlock);
     /// @notice It is sealed: a sealer may take it as done.
     error AlreadySealed(bytes32 snapshotId);
+    /// @notice It was proved to hold what it must not, for good.
+    error SnapshotIsInvalid(bytes32 snapshotId);
+    /// @notice The record does not stand at this place of the snapshot.
+    error NotInSnapshot(bytes32 snapshotId, uint256 index);
+    /// @notice The record's contribution stood at the snapshot's head, by the owner that the record names.
+    error RecordIsSound(bytes32 snapshotId, bytes32 contributionId);
 
     /// @notice Anchors a signed contribution; anyone may relay it.
     /// @param expectedHead The newest head as the relayer knows it, or zero for whatever it is.
@@ -202,6 +231,16 @@ interface IContributionLog {
     /// @notice Fixes the hash of the block after the commit, from which all splits and seeds follow; anyone may, 2 to
     /// 256 blocks after the commit.
     function seal(bytes32 snapshotId) external returns (bytes32 sealedHash);
+
+    /// @notice Proves that a snapshot holds a record of a contribution that was revoked, or not yet anchored, at the head
+    /// that it names, or that names another owner than the contributor; anyone. No version can use it from then on.
+    /// @param index Where the record stands under the snapshot's records root, proven by `proof`.
+    function invalidateSnapshot(
+        bytes32 snapshotId,
+        SnapshotEntry calldata record,
+        uint256 index,
+        bytes32[] calldata proof
+    ) external;
 
     /// @notice A replaced head may be named by a snapshot for at most this many blocks.
     function MAX_HEAD_AGE_BLOCKS() external view returns (uint64);

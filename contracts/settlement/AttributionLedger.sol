@@ -8,9 +8,9 @@ import {IAttributionLedger} from "../interfaces/IAttributionLedger.sol";
 import {ICreditEscrow} from "../interfaces/ICreditEscrow.sol";
 import {IQuorum} from "../interfaces/IQuorum.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
-import {LaneTable} from "../libraries/LaneTable.sol";
 import {Leaves} from "../libraries/Leaves.sol";
 import {MerkleTree} from "../libraries/MerkleTree.sol";
+import {Neighbours} from "../libraries/Neighbours.sol";
 import {SumTree} from "../libraries/SumTree.sol";
 import {EpochRing} from "./EpochRing.sol";
 import {EpochState} from "./EpochState.sol";
@@ -130,7 +130,7 @@ contract AttributionLedger is EpochRing {
         bytes32[] calldata proof
     ) external returns (uint128) {
         _requireLast(last);
-        if (_head.latestEpochId == 0 || !LaneTable.isListed(last.epoch.lanesRoot, row, index, proof)) {
+        if (_head.latestEpochId == 0 || !MerkleTree.verify(last.epoch.lanesRoot, row.hash(), index, proof)) {
             revert WrongLaneProof(row.laneId);
         }
         return _return(row.laneId, uint256(row.covered) + row.refunded, last.epoch.payoutTotal);
@@ -140,11 +140,19 @@ contract AttributionLedger is EpochRing {
     function returnUnlisted(
         CommittedEpoch calldata last,
         bytes32 laneId,
-        LaneTable.Absence calldata absence
+        Leaves.LaneRow calldata left,
+        Leaves.LaneRow calldata right,
+        Neighbours.Gap calldata gap
     ) external returns (uint128) {
         _requireLast(last);
         if (_head.latestEpochId == 0) return _return(laneId, 0, 0);
-        if (!LaneTable.isAbsent(last.epoch.lanesRoot, laneId, absence)) revert WrongLaneProof(laneId);
+        bool hasLeft = gap.place == Neighbours.Place.Between || gap.place == Neighbours.Place.Last;
+        bool hasRight = gap.place == Neighbours.Place.Between || gap.place == Neighbours.Place.First;
+        if (
+            (hasLeft && laneId <= left.laneId) ||
+            (hasRight && laneId >= right.laneId) ||
+            !Neighbours.holds(last.epoch.lanesRoot, gap, left.hash(), right.hash())
+        ) revert WrongLaneProof(laneId);
         return _return(laneId, 0, last.epoch.payoutTotal);
     }
 

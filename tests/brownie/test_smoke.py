@@ -44,7 +44,7 @@ def sign(log, key, values):
 
 
 def test_every_contract_is_deployed(suite):
-    assert len(suite) == 9
+    assert len(suite) == 14
     for contract in suite.values():
         assert len(web3.eth.get_code(contract.address)) > 100
 

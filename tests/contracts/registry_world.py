@@ -11,7 +11,7 @@ from typing import Any
 
 from bare_evm import Actor, Deployed, Evm, Sent
 from eth_utils import keccak
-from settlement_world import CREDIT, VALIDATOR, Parameters, Settlement, Terms
+from settlement_world import CREDIT, VALIDATOR, Parameters, Settlement, Terms, set_roles
 
 from headwater.protocol.contribution import Contribution, Withdrawal
 from headwater.protocol.draw import anchor_of, preimage_at
@@ -49,8 +49,8 @@ class Registries:
         self.owner, self.curator, self.contributor = Actor("owner"), Actor("curator"), Actor("contributor")
         self.maker, self.thief = Actor("model owner"), Actor("thief")
         self.access = evm.at("ProtocolAccess", self.token.call("authority"))
-        self.registry = evm.deploy("DatanetRegistry", terms_delay)
-        self.log = evm.deploy("ContributionLog", self.registry)
+        self.registry = evm.deploy("DatanetRegistry", self.access, terms_delay)
+        self.log = evm.deploy("ContributionLog", self.access, self.registry)
         self.models = self._deploy_models((FEE, price_rise_delay, WINDOW))
         self.datanet_id = self.create_datanet()
 
@@ -66,12 +66,7 @@ class Registries:
             Actor("protocol payee"),
             parameters,
         )
-        parameter_role = self.access.call("PARAMETER")
-        for role in models.roles.values():
-            assert role["role"] == "PARAMETER"
-            selector = bytes.fromhex(role["selector"][2:])
-            self.access.send("deployer", "setTargetFunctionRole", models, [selector], parameter_role)
-        self.access.send("deployer", "grantRole", parameter_role, Actor("timelock"), 0)
+        set_roles(self.access, models, self.registry, self.log)
         return models
 
     # -- Datanets and contributions --------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def test_p1_a_signature_is_void_on_another_chain_and_under_another_log(world: Re
     fork = elsewhere.at("ContributionLog", world.log.address)
     with elsewhere.reverts("WrongSigner"):
         fork.send("relayer", "anchor", ZERO_DIGEST, contribution, signature)
-    twin = world.evm.deploy("ContributionLog", world.registry)
+    twin = world.evm.deploy("ContributionLog", world.access, world.registry)
     with world.evm.reverts("WrongSigner"):
         twin.send("relayer", "anchor", ZERO_DIGEST, contribution, signature)
 

@@ -116,9 +116,9 @@ def test_a_new_proposal_starts_the_delay_again(slow: Registries) -> None:
 
 
 def test_the_delay_is_bounded(evm: Evm) -> None:
-    assert evm.deploy("DatanetRegistry", 30 * DAY).call("termsDelaySeconds") == 30 * DAY
+    assert evm.deploy("DatanetRegistry", Actor("access"), 30 * DAY).call("termsDelaySeconds") == 30 * DAY
     with evm.reverts("DelayTooLong", 30 * DAY + 1, 30 * DAY):
-        evm.deploy("DatanetRegistry", 30 * DAY + 1)
+        evm.deploy("DatanetRegistry", Actor("access"), 30 * DAY + 1)
 
 
 # -- owner, payee, curators ----------------------------------------------------------------------------------------

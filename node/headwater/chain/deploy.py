@@ -50,6 +50,12 @@ class Deployment:
 
     name: str
     arguments: Arguments = lambda _: ()
+    made_of: str = ""
+    """The artefact behind it, where that has another name: two contracts may do one thing in different ways."""
+
+    @property
+    def artifact(self) -> str:
+        return self.made_of or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Plan:
     def digest(self, artifacts: Mapping[str, Artifact]) -> bytes:
         """keccak of every creation code, with a name's own digest in place of each address that is not known yet."""
         stand_ins = {d.name: address(keccak(text=d.name)[12:]) for d in self.deployments}
-        parts = [keccak(artifacts[d.name].creation_code(*d.arguments(stand_ins))) for d in self.deployments]
+        parts = [keccak(artifacts[d.artifact].creation_code(*d.arguments(stand_ins))) for d in self.deployments]
         return keccak(b"".join(parts))
 
 
@@ -102,7 +108,7 @@ def deploy_all(
                 f"the suite's factory {suite} has made {used - 1} contracts, but {deployment.name} is not among them",
                 "deploy under another salt",
             )
-        creation_code = artifacts[deployment.name].creation_code(*deployment.arguments(addresses))
+        creation_code = artifacts[deployment.artifact].creation_code(*deployment.arguments(addresses))
         manager.execute(signer, f"deploy:{chain.chain_id}:{place}", suite, creation_code)
     deployed = DeployedContracts(chain.chain_id, addresses)
     _wire(chain, manager, signer, plan, artifacts, deployed)

@@ -6,10 +6,10 @@ import pytest
 
 from headwater.chain.client import RpcChain
 from headwater.chain.contracts import DeployedContracts, shipped_artifacts
-from headwater.chain.deploy import deploy_all, planned_addresses
+from headwater.chain.deploy import Plan, deploy_all, planned_addresses
 from headwater.chain.deployment_plan import DEVNET, PRODUCTION, ROLES, contracts_plan
 from headwater.chain.transactions import TransactionManager
-from headwater.errors import TransactionReverted
+from headwater.errors import InvalidInput, TransactionReverted
 from headwater.storage.outbox import Outbox
 from headwater.testing.chains import LocalSigner, ShortWaiter
 from headwater.types import WEI_PER_CREDIT, Address
@@ -25,13 +25,21 @@ def manager(chain: RpcChain, outbox: Outbox) -> TransactionManager:
     return TransactionManager(chain, outbox, ShortWaiter())
 
 
+UNDERLYING = Address("0x" + "cc" * 20)
+
+
+def production(operator: LocalSigner) -> Plan:
+    return contracts_plan(operator.address, PRODUCTION, UNDERLYING)
+
+
 @pytest.fixture
 def deployed(chain: RpcChain, manager: TransactionManager, alice: LocalSigner) -> DeployedContracts:
     return deploy_all(chain, manager, alice, contracts_plan(alice.address))
 
 
-def test_every_shipped_contract_is_in_the_plan(deployed: DeployedContracts) -> None:
-    assert set(deployed.addresses) == set(shipped_artifacts())
+def test_every_shipped_contract_is_in_a_plan(deployed: DeployedContracts, alice: LocalSigner) -> None:
+    made = {d.artifact for d in production(alice).deployments} | set(deployed.addresses)
+    assert made == set(shipped_artifacts())
 
 
 def test_the_parts_name_each_other(chain: RpcChain, deployed: DeployedContracts) -> None:
@@ -42,7 +50,10 @@ def test_the_parts_name_each_other(chain: RpcChain, deployed: DeployedContracts)
     assert named("CreditEscrow", "ledger") == named("Staking", "ledger") == at["AttributionLedger"]
     assert named("AttributionLedger", "escrow") == at["CreditEscrow"]
     assert named("EcdsaQuorum", "staking") == named("ModelRegistry", "staking") == at["Staking"]
-    assert named("CreditToken", "authority") == at["ProtocolAccess"]
+    assert named("CreditToken", "authority") == named("AttributionLedger", "authority") == at["ProtocolAccess"]
+    assert named("Staking", "disputes") == named("AttributionLedger", "disputes") == at["EpochDisputes"]
+    assert named("EpochDisputes", "payoutProofs") == at["PayoutProofs"]
+    assert named("LaneProofs", "court") == named("AttributionProofs", "court") == at["EpochDisputes"]
 
 
 def test_roles_have_the_numbers_that_the_contract_says(chain: RpcChain, deployed: DeployedContracts) -> None:
@@ -73,16 +84,46 @@ def test_production_gives_nobody_the_faucet(alice: LocalSigner) -> None:
 
     def granted(plan_wirings: object) -> set[int]:
         calls = [w for w in plan_wirings if w.function == "grantRole"]  # type: ignore[attr-defined]
-        return {w.arguments({})[0] for w in calls}
+        return {w.arguments({"ProtocolTimelock": UNDERLYING})[0] for w in calls}
 
     assert ROLES["FAUCET"] in granted(contracts_plan(alice.address, DEVNET).wirings)
-    assert ROLES["FAUCET"] not in granted(contracts_plan(alice.address, PRODUCTION).wirings)
+    assert ROLES["FAUCET"] not in granted(production(alice).wirings)
 
 
 def test_other_parameters_stand_at_other_addresses(alice: LocalSigner) -> None:
     devnet = planned_addresses(alice.address, contracts_plan(alice.address, DEVNET))
-    production = planned_addresses(alice.address, contracts_plan(alice.address, PRODUCTION))
-    assert not set(devnet.values()) & set(production.values())
+    other = planned_addresses(alice.address, production(alice))
+    assert not set(devnet.values()) & set(other.values())
+
+
+def test_a_chain_has_either_a_faucet_or_a_token_behind_its_credits(alice: LocalSigner) -> None:
+    for chosen, underlying in ((PRODUCTION, None), (DEVNET, UNDERLYING)):
+        with pytest.raises(InvalidInput, match="either a faucet or a token"):
+            contracts_plan(alice.address, chosen, underlying)
+
+
+def test_in_production_the_timelock_administers_and_the_operator_only_guards(
+    chain: RpcChain, manager: TransactionManager, deployed: DeployedContracts, alice: LocalSigner
+) -> None:
+    plan = contracts_plan(alice.address, PRODUCTION, deployed.addresses["CreditToken"])
+    made = deploy_all(chain, manager, alice, plan)
+    access, timelock = made["ProtocolAccess"], made.addresses["ProtocolTimelock"]
+
+    def holders(role: str) -> list[bool]:
+        return [chain.call(access, "hasRole", ROLES[role], who)[0] for who in (alice.address, timelock)]
+
+    assert [holders(role) for role in ("ADMIN", "FAUCET", "GUARDIAN", "PARAMETER")] == [
+        [False, True],
+        [False, False],
+        [True, False],
+        [False, True],
+    ]
+    assert chain.call(made["CreditToken"], "symbol") == "HWC"
+    with pytest.raises(TransactionReverted, match="AccessManagedUnauthorized"):
+        manager.call(alice, "base payee", made["ModelRegistry"], "setBasePayee", b"\1" * 32, alice.address)
+    height = chain.block().number
+    assert deploy_all(chain, manager, alice, plan) == made
+    assert chain.block().number == height
 
 
 @pytest.mark.parametrize("chosen", [DEVNET, PRODUCTION], ids=["devnet", "production"])
