@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from headwater.attribution.index import AttributionIndex
 from headwater.chain.deployment_plan import DEVNET
@@ -193,10 +193,16 @@ class Shop:
 
     def deliver(self, receipt: Receipt, private: PrivateAnswer | None) -> None:
         """Exchange what a validator will be given for a receipt; None: nothing."""
-        receipts = self.inference.receipts
-        blob = private and receipts._seal(private.canonical_bytes(), receipt.request_id)
-        where = table.c.request_id == hex0x(receipt.request_id)
-        self.world.bench.database.write(lambda c: c.execute(update(table).where(where).values(private=blob)))
+        rows, where = self.inference.receipts, table.c.request_id == hex0x(receipt.request_id)
+        database, row = self.world.bench.database, rows.required(receipt.request_id)
+        if private is None:
+            database.write(lambda c: c.execute(update(table).where(where).values(private=None)))
+            return
+        signed = row.signed()
+        database.write(lambda c: c.execute(delete(table).where(where)))
+        rows.draft(receipt, private)
+        rows.signed(receipt, signed.receipt_signature)
+        rows.attributed(receipt, signed.attribution, signed.attribution_signature, signed.body)
 
     def epoch(self, *lanes: Digest) -> PaidEpoch:
         """Redeem, propose, seal, verify twice, commit: whatever is due."""
