@@ -23,6 +23,7 @@ from headwater.protocol.canonical import canonical_json
 from headwater.protocol.draw import draw_distinct, draw_seed
 from headwater.protocol.model import VersionVerdict
 from headwater.service.accounts import Accounts
+from headwater.service.examining import Examiner, JobExaminer
 from headwater.service.indexing import labelled_records, open_index
 from headwater.service.model_rows import VersionRow
 from headwater.service.models import MODELS, Models
@@ -45,6 +46,8 @@ class Attestation:
     row_faults: int
     steps_replayed: int
     largest_loss_difference_micronats: int
+    answers_asked: int
+    answers_different: int
     validators: int
 
     def to_json(self) -> dict[str, Any]:
@@ -54,13 +57,17 @@ class Attestation:
             "row_faults": self.row_faults,
             "steps_replayed": self.steps_replayed,
             "largest_loss_difference_micronats": self.largest_loss_difference_micronats,
+            "answers_asked": self.answers_asked,
+            "answers_different": self.answers_different,
             "validators": self.validators,
         }
 
 
 class Attesting:
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, bench: Workbench, examine: Examiner | None = None) -> None:
+        """`examine`: how a drawn part of the evaluation is asked again; by default, over this home's jobs."""
         self._bench = bench
+        self._examine = examine or JobExaminer(bench)
         self._models = Models(bench)
 
     def attest(self, validator: str, hot_key: str, name: str, say: Say) -> Attestation:
@@ -95,26 +102,36 @@ class Attesting:
         )
         said = "; ".join(f.message for f in faults) or "they hold"
         say(f"  {len(drawn)} drawn index rows recomputed: {said}")
+        apart = self._replay(row, spec, seed, say)
+        examined = self._examine(row, seed)
+        say(f"  {examined.asked} answers of the evaluation asked again: {examined.different} differ")
+        accepted = not faults and apart <= LOSS_TOLERANCE_MICRONATS and examined.holds
+        return Attestation(
+            accepted=accepted,
+            words=f"{len(drawn)} rows, {REPLAYED_STEPS} training steps and {examined.asked} answers recomputed",
+            rows_checked=len(drawn),
+            row_faults=len(faults),
+            steps_replayed=REPLAYED_STEPS,
+            largest_loss_difference_micronats=apart,
+            answers_asked=examined.asked,
+            answers_different=examined.different,
+            validators=self._bench.call("Staking", "validatorCount"),
+        )
+
+    @staticmethod
+    def _replay(row: VersionRow, spec: JobSpec, seed: Digest, say: Say) -> int:
+        """Largest difference of a loss. The draw says where: at the training's start, or after the checkpoint."""
+        from_start = seed[0] & 1 == 0
         segment = replay_segment(
             row.folder,
             spec,
             REPLAYED_STEPS,
             step_chain_digest=row.version.step_chain_digest,
-            checkpoint_digest=row.version.checkpoint_digest,
+            checkpoint_digest=None if from_start else row.version.checkpoint_digest,
         )
-        apart = segment.largest_difference
         last = segment.first_step + REPLAYED_STEPS - 1
-        say(f"  steps {segment.first_step} to {last} replayed: losses {apart} micronats apart")
-        accepted = not faults and apart <= LOSS_TOLERANCE_MICRONATS
-        return Attestation(
-            accepted=accepted,
-            words=f"{len(drawn)} rows and {REPLAYED_STEPS} training steps recomputed",
-            rows_checked=len(drawn),
-            row_faults=len(faults),
-            steps_replayed=REPLAYED_STEPS,
-            largest_loss_difference_micronats=apart,
-            validators=self._bench.call("Staking", "validatorCount"),
-        )
+        say(f"  steps {segment.first_step} to {last} replayed: losses {segment.largest_difference} micronats apart")
+        return segment.largest_difference
 
     def _vote(
         self, validator: str, hot_key: str, row: VersionRow, sealed: Digest, preimage: Digest, found: Attestation

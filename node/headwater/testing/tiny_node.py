@@ -41,6 +41,7 @@ from headwater.storage.database import Database
 from headwater.storage.home import open_home, read_api_token
 from headwater.testing import examples
 from headwater.testing.chains import RICH, AdvancingWaiter, served
+from headwater.testing.examiners import scripted_examiner
 from headwater.testing.tiny import tiny_base
 from headwater.types import WEI_PER_CREDIT, Digest, Ppm, digest, hex0x
 
@@ -132,7 +133,7 @@ def _assemble(config: Config, bench: Workbench, base_folder: Path) -> Node:
     pool = Pool.open(base_folder, "tiny", rows, "cpu", 1)
     training = TinyTraining(config, bench.home, datanets, base_folder)
     jobs = JobRows(bench.database, bench.clock)
-    deploying = Deploying(bench, jobs, Attesting(bench), pool)
+    deploying = Deploying(bench, jobs, Attesting(bench, scripted_examiner()), pool)
     handlers = {"train": training.train, "evaluate": training.evaluate, "deploy": deploying.deploy}
     return Node(
         config=config,

@@ -51,6 +51,7 @@ from headwater.storage.home import open_home
 from headwater.storage.schema import lanes as lanes_table
 from headwater.testing import examples
 from headwater.testing.chains import RICH, AdvancingWaiter, served
+from headwater.testing.examiners import scripted_examiner
 from headwater.testing.tiny import tiny_base
 from headwater.types import WEI_PER_CREDIT, Digest, Ppm, Wei, digest, hex0x
 
@@ -189,7 +190,7 @@ def model(devnet: Devnet, base_folder: Path, tmp_path_factory: pytest.TempPathFa
     sealed = models.seal("validator", row)
     position = devnet.bench.call(MODELS, "drawPositionOf", devnet.bench.address("validator-hot"))
     preimage = Accounts(devnet.bench).preimage("validator-hot", "version", position)
-    found = Attestation(True, "the tests' word", 0, 0, 0, 0, 1)
+    found = Attestation(True, "the tests' word", 0, 0, 0, 0, 0, 0, 1)
     Attesting(devnet.bench)._vote("validator", "validator-hot", row, sealed, preimage, found)
     models.activate("modeler", row)
     return models.named(MODEL_NAME)
@@ -292,7 +293,7 @@ def copied(world: TrainedWorld, tmp_path: Path) -> Path:
 def shop(world: TrainedWorld, inference: Inference, paying_over: Callable[[Digest], Paying]) -> Shop:
     """Its version, attested by recomputation and served."""
     row = world.register("modeler/plants")
-    Attesting(world.bench).attest("validator", "validator-hot", row.name, lambda line: None)
+    Attesting(world.bench, scripted_examiner()).attest("validator", "validator-hot", row.name, lambda line: None)
     Models(world.bench).activate("modeler", row)
     return Shop(world, Models(world.bench).named(row.name), inference, paying_over)
 

@@ -11,17 +11,19 @@ import pytest
 from trained_world import TrainedWorld
 
 from headwater.attribution.index import AttributionIndex
-from headwater.errors import UnknownModel, VerificationFailed
+from headwater.errors import NotFound, UnknownModel, VerificationFailed
 from headwater.modelfactory import job_spec as files
 from headwater.service.attesting import DRAWN_ROWS, REPLAYED_STEPS, Attestation, Attesting
 from headwater.service.indexing import open_index
 from headwater.service.model_rows import VersionRow
 from headwater.service.models import MODELS, Models
+from headwater.testing.examiners import scripted_examiner
 from headwater.types import hex0x
 
 
-def attest(world: TrainedWorld, row: VersionRow) -> Attestation:
-    return Attesting(world.bench).attest("validator", "validator-hot", row.name, lambda line: None)
+def attest(world: TrainedWorld, row: VersionRow, different: int = 0) -> Attestation:
+    attesting = Attesting(world.bench, scripted_examiner(20, different))
+    return attesting.attest("validator", "validator-hot", row.name, lambda line: None)
 
 
 def votes(world: TrainedWorld) -> int:
@@ -66,6 +68,23 @@ def test_a_folder_that_is_not_what_was_registered_is_not_voted_on(
     with pytest.raises(VerificationFailed):
         attest(world, row)
     assert (votes(world), status(world, row)) == (before, "registered")
+
+
+def test_a_version_whose_evaluation_is_not_here_is_not_voted_on(world: TrainedWorld) -> None:
+    row = world.register("modeler/unseen")
+    before = votes(world)
+    with pytest.raises(NotFound, match="is not in this home"):
+        Attesting(world.bench).attest("validator", "validator-hot", row.name, lambda line: None)
+    assert (votes(world), status(world, row)) == (before, "registered")
+
+
+def test_one_answer_in_ten_may_differ_and_more_is_voted_against(world: TrainedWorld) -> None:
+    """Another processor may break a near tie otherwise; invented answers differ nearly all."""
+    near, invented = world.register("modeler/near"), world.register("modeler/made-up")
+    assert attest(world, near, different=2).accepted
+    found = attest(world, invented, different=3)
+    assert (found.accepted, found.answers_asked, found.answers_different) == (False, 20, 3)
+    assert (status(world, near), status(world, invented)) == ("attested", "lapsed")
 
 
 def test_what_recomputes_is_vouched_for_and_asked_twice_there_is_one_vote(world: TrainedWorld) -> None:

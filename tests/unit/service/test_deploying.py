@@ -29,7 +29,7 @@ from headwater.testing import examples
 from headwater.types import Wei, hex0x
 
 PRICE = Wei(3 * 10**15)
-GOOD = Attestation(True, "recomputed", 1, 0, 1, 0, 1)
+GOOD = Attestation(True, "recomputed", 1, 0, 1, 0, 4, 0, 1)
 
 
 class Voter:

@@ -16,6 +16,7 @@ from headwater.service.model_rows import ModelRows
 from headwater.service.models import Models
 from headwater.service.workbench import Workbench
 from headwater.testing import examples
+from headwater.testing.examiners import scripted_examiner
 from headwater.types import Ppm
 
 
@@ -91,7 +92,7 @@ def test_a_registered_version_says_what_the_training_made(world: TrainedWorld, m
 
 def test_another_wallet_does_not_activate_it_and_its_owner_then_may(models: Models, shop: Shop) -> None:
     row = shop.world.register("modeler/mine")
-    Attesting(shop.world.bench).attest("validator", "validator-hot", row.name, lambda line: None)
+    Attesting(shop.world.bench, scripted_examiner()).attest("validator", "validator-hot", row.name, lambda line: None)
     with pytest.raises(TransactionReverted, match="NotModelOwner"):
         models.activate("bob", row)
     assert models.named(row.name).state == "registered"
