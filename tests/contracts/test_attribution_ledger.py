@@ -118,6 +118,21 @@ def test_p23_a_misstated_total_pays_nobody(funded: Settlement, total: int) -> No
         funded.ledger.send("thief", "settle", done.entry, done.payouts)
 
 
+def test_many_are_claimed_for_at_once(funded: Settlement) -> None:
+    done = funded.commit({ANNA: 5, BERT: 6, CARL: 7})
+    with funded.evm.reverts("EpochNotFinal"):
+        funded.ledger.send("relayer", "claimMany", done.entry, [])
+    funded.finalise()
+    funded.claim(done, BERT)
+    claims = [(account, *done.claim_of(account)) for account in (ANNA, BERT, ANNA, CARL)]
+    sent = funded.ledger.send("relayer", "claimMany", done.entry, claims)
+    assert (sent.value, sent.names()) == (12, ["Claimed", "Transfer"] * 2)
+    assert [funded.balance(a) for a in (ANNA, BERT, CARL)] == [5, 6, 7]
+    wrong = [claims[0], (BERT, 7, *done.claim_of(BERT)[1:])]
+    with funded.evm.reverts("InvalidProof"):
+        funded.ledger.send("thief", "claimMany", done.entry, wrong)
+
+
 def test_a_settlement_credits_everybody_and_credit_is_withdrawn_by_anyone_for_anyone(funded: Settlement) -> None:
     done = funded.commit({ANNA: 5, BERT: 6, CARL: 0})
     funded.finalise()

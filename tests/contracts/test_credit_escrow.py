@@ -417,3 +417,20 @@ class Lanes(RuleBasedStateMachine):
 
 TestLanes = Lanes.TestCase
 TestLanes.settings = settings(max_examples=10, stateful_step_count=15, deadline=None)
+
+
+# -- what a closed lane leaves -------------------------------------------------------------------------------------
+
+
+def test_a_closed_lane_names_the_epoch_that_came_next(funded: Settlement) -> None:
+    """From it R epochs are counted until uncovered credit is refunded: what it names never changes again."""
+    first, second = funded.open_lane(CREDIT, 1), funded.open_lane(CREDIT, 2)
+    for lane in (first, second):
+        funded.escrow.send(funded.user, "requestClose", lane)
+        assert funded.escrow.call("laneOf", lane).closedInEpoch == 0
+    funded.evm.advance(funded.terms.lane_close_delay_seconds)
+    assert funded.escrow.send("anybody", "close", first).event("LaneClosed").closedInEpoch == 1
+    done = funded.commit({Actor("anna").address: 5})
+    funded.escrow.send("anybody", "close", second)
+    funded.ledger.send(funded.disputes, "invalidate", done.entry)
+    assert [funded.escrow.call("laneOf", lane).closedInEpoch for lane in (first, second)] == [1, 2]

@@ -152,3 +152,25 @@ def test_p60_no_price_in_force_ever_changes_and_no_rise_bites_unannounced(
     for (price, since), told in sorted(zip(entries, announced, strict=True), key=lambda e: e[0][1]):
         assert price <= dearest or since == NEVER or since - told >= DELAY
         dearest = price
+
+
+def test_p62_the_price_list_comes_in_pages(world: Registries, version: ModelVersion) -> None:
+    for cut in range(1, 5):
+        world.models.send(world.maker, "proposePrice", version.model_id, 1, PRICE - cut)
+
+    def page(offset: int, limit: int) -> list[int]:
+        return [p.perThousandTokensWei for p in world.models.call("pricesOf", version.model_id, 1, offset, limit)]
+
+    whole = [PRICE - cut for cut in range(5)]
+    assert page(0, 2**256 - 1) == whole
+    assert [page(0, 2), page(2, 2), page(4, 2), page(5, 2), page(2**256 - 1, 2)] == [
+        whole[:2],
+        whole[2:4],
+        whole[4:],
+        [],
+        [],
+    ]
+    assert page(0, 0) == []
+    assert world.models.call("MAX_PAGE") == 256
+    with world.evm.reverts("UnknownVersion", version.model_id, 2):
+        world.models.call("pricesOf", version.model_id, 2, 0, 1)

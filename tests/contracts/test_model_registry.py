@@ -292,6 +292,7 @@ def test_p59_a_version_moves_along_its_states(world: Registries, snapshots: list
         step(world, version, function)
         assert world.status(version) == status
     assert world.models.call("stateOf", version.model_id, 1).revokedAt == world.evm.now
+    assert world.models.call("stateOf", version.model_id, 1).revokedInEpoch == 1  # the one that comes next
     assert world.models.call("lineage", version.model_id, 1, 1)  # P58: revoked, not forgotten
 
 
