@@ -88,10 +88,19 @@ abstract contract Proofs {
         IAttributionLedger.CommittedEpoch calldata committed,
         AttributionAt calldata shown
     ) internal pure {
+        _requireAttributionOf(committed, shown, shown.attribution.receiptDigest);
+    }
+
+    /// @dev The attribution's leaf names this receipt, whatever the attribution itself says.
+    function _requireAttributionOf(
+        IAttributionLedger.CommittedEpoch calldata committed,
+        AttributionAt calldata shown,
+        bytes32 receiptDigest
+    ) internal pure {
         bytes32 leaf = keccak256(
             abi.encode(
                 Leaves.ATTRIBUTION_LEAF_TYPEHASH,
-                shown.attribution.receiptDigest,
+                receiptDigest,
                 shown.attribution.hash(),
                 shown.signatureDigest
             )

@@ -98,7 +98,7 @@ contract ReceiptProofs is Proofs, ProviderSignatures {
         AttributionAt calldata other
     ) external {
         bytes32 digest = _requireReceipt(committed, shown);
-        _requireAttribution(committed, other);
+        _requireAttributionOf(committed, other, digest);
         _require(shown.index == other.index, "same index");
         Leaves.Attribution calldata given = other.attribution;
         bool agrees = given.receiptDigest == digest &&

@@ -42,9 +42,9 @@ TERMS = (LICENSE, 400_000, Disclosure.CONFIDENTIAL.value)
 class Registries:
     """Deployed registries; attributes are the contracts and actors."""
 
-    def __init__(self, evm: Evm, terms_delay: int = 0, price_rise_delay: int = 0) -> None:
+    def __init__(self, evm: Evm, terms_delay: int = 0, price_rise_delay: int = 0, disputes: Any = None) -> None:
         self.evm = evm
-        self.settlement = Settlement.deploy_bare(evm, Parameters(), Terms())
+        self.settlement = Settlement.deploy_bare(evm, Parameters(), Terms(), disputes)
         self.token, self.staking = self.settlement.token, self.settlement.staking
         self.owner, self.curator, self.contributor = Actor("owner"), Actor("curator"), Actor("contributor")
         self.maker, self.thief = Actor("model owner"), Actor("thief")

@@ -121,7 +121,7 @@ class Settlement:
         return world
 
     @classmethod
-    def deploy_bare(cls, evm: Evm, parameters: Parameters, terms: Terms) -> Settlement:
+    def deploy_bare(cls, evm: Evm, parameters: Parameters, terms: Terms, disputes: Any = None) -> Settlement:
         """Contracts only. The ledger's address is known before it stands: it is the deployer's third to come."""
         access = evm.deploy("ProtocolAccess", Actor("deployer"))
         token = evm.deploy("CreditToken", access)
@@ -130,7 +130,7 @@ class Settlement:
             "Staking",
             token,
             ledger_address,
-            Actor("disputes"),
+            disputes or Actor("disputes"),
             terms.minimum_stake,
             terms.provider_bond,
             terms.exit_delay_seconds,
@@ -138,7 +138,7 @@ class Settlement:
         )
         quorum = evm.deploy("EcdsaQuorum", staking, *terms.quorum)
         escrow = evm.deploy("CreditEscrow", access, token, ledger_address, staking, terms.lane_close_delay_seconds)
-        parts = (access, token, escrow, staking, quorum, Actor("disputes"), parameters)
+        parts = (access, token, escrow, staking, quorum, disputes or Actor("disputes"), parameters)
         ledger = evm.deploy("AttributionLedger", *parts)
         assert ledger.address == ledger_address
         set_roles(access, token, escrow, ledger)

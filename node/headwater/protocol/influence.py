@@ -20,7 +20,7 @@ from math import isqrt
 
 from headwater.errors import InvalidInput
 from headwater.protocol.attribution import IndexRow, OwnerShare, RowScore, ShareKind, share_order
-from headwater.types import WHOLE_PPM, Address, Digest, Ppm
+from headwater.types import WHOLE_PPM, Address, Digest, Ppm, address_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,16 @@ class Division:
     base_ppm: Ppm
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Listed rows packed for `contracts/libraries/Influence.sol`, whose `Listing` says how."""
+
+    rows: tuple[int, ...]
+    groups: tuple[int, ...]
+    datanets: tuple[Digest, ...]
+    raised: int
+
+
 def score_of(row: IndexRow, product: int) -> RowScore:
     """The listed row of an index row. Raises InvalidInput for a copy."""
     return RowScore(row.position, product, row.scale, row.divisor, row.owner, row.datanet_id)
@@ -38,7 +48,7 @@ def score_of(row: IndexRow, product: int) -> RowScore:
 
 def floor_of(floor_unit: int, sketch: bytes) -> int:
     """floor(floor_unit x |sketch| / sqrt(width)) of an int8 sketch, in exact integers."""
-    squared_length = sum((b - ((b & 0x80) << 1)) ** 2 for b in sketch)
+    squared_length = sum(_int8(b) ** 2 for b in sketch)
     return isqrt(floor_unit**2 * squared_length // len(sketch))
 
 
@@ -84,3 +94,36 @@ def _largest_remainder(earned: dict[tuple[Address, Digest], int], whole: int) ->
         for s in sorted(shares, key=share_order)
     ]
     return tuple(s for s in final if s.ppm)
+
+
+def listing_of(listed: Sequence[RowScore], floor: int, cap_ppm: int) -> Listing:
+    """The packed rows with who gets one ppm of the rest."""
+    earned = earned_by_owner(listed, floor, cap_ppm)
+    keys = sorted(earned, key=lambda key: (address_bytes(key[0]), key[1]))
+    datanets = sorted({datanet for _, datanet in keys})
+    rows = tuple(
+        r.position << 224 | r.product << 192 | r.scale << 128 | r.divisor << 96 | keys.index((r.owner, r.datanet_id))
+        for r in listed
+    )
+    groups = tuple(int(owner, 16) << 96 | datanets.index(datanet) for owner, datanet in keys)
+    total, mass = sum(earned.values()), sum(r.mass for r in listed)
+    raised = 0
+    if total:
+        whole = WHOLE_PPM * total // mass
+        rest = whole - sum(earned[key] * whole // total for key in keys)
+        order = sorted(range(len(keys)), key=lambda g: (-(earned[keys[g]] * whole % total), g))
+        raised = sum(1 << g for g in order[:rest])
+    return Listing(rows, groups, tuple(datanets), raised)
+
+
+def dot_product(sketch: bytes, packed: bytes) -> int:
+    """Of an int8 sketch and an int4 row of half its bytes, coordinate 2j in byte j's low nibble; exact."""
+    total = 0
+    for j, pair in enumerate(packed):
+        low, high = (pair & 15 ^ 8) - 8, (pair >> 4 ^ 8) - 8
+        total += low * _int8(sketch[2 * j]) + high * _int8(sketch[2 * j + 1])
+    return total
+
+
+def _int8(byte: int) -> int:
+    return byte - ((byte & 0x80) << 1)

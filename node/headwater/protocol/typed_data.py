@@ -51,6 +51,11 @@ def mixed_case(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
+# Asked for with every hash, and fixed by the class.
+_MEMBERS: dict[type, list[tuple[str, str, str]]] = {}
+_TYPE_HASHES: dict[type, Digest] = {}
+
+
 class TypedStruct(Document):
     """Base of everything signed, and of every leaf: its digest is the EIP-712 struct hash (keccak-256)."""
 
@@ -59,11 +64,14 @@ class TypedStruct(Document):
     @classmethod
     def members(cls) -> list[tuple[str, str, str]]:
         """(Python name, Solidity name, Solidity type) in order."""
+        if cls in _MEMBERS:
+            return _MEMBERS[cls]
         out = []
         for name, annotation in field_types(cls).items():
             marker = solidity_of(annotation)
             assert marker is not None, f"{cls.__name__}.{name} has no Solidity type"
             out.append((name, mixed_case(name), marker.name))
+        _MEMBERS[cls] = out
         return out
 
     @classmethod
@@ -72,7 +80,9 @@ class TypedStruct(Document):
 
     @classmethod
     def type_hash(cls) -> Digest:
-        return Digest(keccak(text=cls.type_string()))
+        if cls not in _TYPE_HASHES:
+            _TYPE_HASHES[cls] = Digest(keccak(text=cls.type_string()))
+        return _TYPE_HASHES[cls]
 
     def canonical_bytes(self) -> bytes:
         """Type hash and members as 32-byte big-endian words: what is hashed."""

@@ -32,7 +32,8 @@ from headwater.settlement.economics import probability_caught
 from headwater.settlement.epochs import settle_epoch
 from headwater.storage.schema import verdicts
 from headwater.types import ZERO_DIGEST, Address, Digest, address, digest, hex0x
-from headwater.validator.duties import BundleFacts, LaneFacts, VersionCommitment, check_bundle, drawn_receipts
+from headwater.validator.duties import BundleFacts, check_bundle, drawn_receipts
+from headwater.validator.rules import LaneFacts, VersionCommitment
 from headwater.validator.verdicts import SignableVerdict, strikes_of, verdict_of
 
 EMBEDDED_SAMPLE: Final = 20
@@ -166,7 +167,13 @@ class Validating:
             },
             versions={
                 key: VersionCommitment(
-                    digest(facts["adapterDigest"]), digest(facts["methodId"]), digest(facts["indexRoot"])
+                    adapter_digest=digest(facts["adapterDigest"]),
+                    method_id=digest(facts["methodId"]),
+                    index_root=digest(facts["indexRoot"]),
+                    index_rows=facts["indexRows"],
+                    floor_unit=facts["floorUnit"],
+                    record_cap_ppm=facts["recordCapPpm"],
+                    listed_rows=facts["listedRows"],
                 )
                 for key, facts in on_chain.items()
             },
