@@ -55,7 +55,7 @@ def test_an_unknown_model_is_told(world: TrainedWorld) -> None:
 
 @pytest.mark.parametrize(
     ("file", "damage"),
-    [("checkpoint/first_moment.safetensors", flip), ("index/index.safetensors", flip),
+    [("checkpoint/second_moment.safetensors", flip), ("index/index.safetensors", flip),
      (files.STEPS_FILE, cut), (files.TRAIN_FILE, exchange)],
 )  # fmt: skip
 def test_a_folder_that_is_not_what_was_registered_is_not_voted_on(

@@ -37,7 +37,7 @@ def test_every_signed_receipt_is_attributed_by_itself_and_signed_by_the_hot_key(
 
 
 def test_what_the_provider_signed_recomputes_and_what_it_did_not_do_not(shop: Shop) -> None:
-    receipt = shop.attributed("Code of plant 3 of alice?")
+    receipt = shop.attributed(shop.prompts[0])
     signed = shop.inference.receipts.required(receipt.request_id).signed()
     attributor = VersionAttributor(shop.world.base_folder, shop.row).attributor
     tokens = answer_tokens(shop.inference.receipts.private(receipt.request_id))

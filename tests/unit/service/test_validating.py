@@ -54,8 +54,8 @@ def test_what_was_struck_goes_back_to_the_user_to_the_wei(shop: Shop, mixed: Mix
 def test_a_provider_that_pays_its_friend_is_struck_and_nobody_is_paid(shop: Shop) -> None:
     """The shares of another record's owner, signed and consistent in themselves: only the gradient tells."""
     lane = shop.lane()
-    receipt, other = shop.answer("Code of plant 3 of alice?", lane), shop.answer("Code of plant 7 of bob?", lane)
-    right = shop.attributed("Code of plant 7 of bob?")
+    receipt, other = shop.answer(shop.prompts[-1], lane), shop.answer(shop.prompts[0], lane)
+    right = shop.attributed(shop.prompts[0])
     body = shop.inference.receipts.required(right.request_id).signed().body
     shop.attribute(receipt, replace(body, receipt_digest=receipt.digest()))
     shop.worker._attribute(shop.inference.receipts.required(other.request_id))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,20 +25,23 @@ from headwater.modelfactory.jobs import prepare_job
 from headwater.modelfactory.trainer import run_training
 from headwater.protocol.attribution import AttributionBody
 from headwater.protocol.chat import Message
+from headwater.protocol.completion import InferenceRequest
 from headwater.protocol.contribution import Record
 from headwater.protocol.epoch import EpochBundle
 from headwater.protocol.model import PriceSplit
 from headwater.protocol.receipt import Receipt
 from headwater.protocol.recipe import Recipe
-from headwater.service.attributing import AttributionWorker, attribution_of
+from headwater.service.attributing import AttributionWorker, VersionAttributor, attribution_of
 from headwater.service.datanets import LOG, Datanets, SealedSnapshot
 from headwater.service.epochs import CommittedEpoch, Epochs
+from headwater.service.indexing import used_examples
 from headwater.service.inference import Inference, Order
 from headwater.service.jobs import Report
 from headwater.service.lanes import ESCROW
 from headwater.service.model_rows import ModelRows, VersionRow
 from headwater.service.models import Models
 from headwater.service.paying import Paying
+from headwater.service.pool import identity_of
 from headwater.service.receipt_rows import PrivateAnswer
 from headwater.service.training import Training, TrainRequest
 from headwater.service.validating import Round, Validating
@@ -155,6 +159,29 @@ class Shop:
     inference: Inference
     paying_over: Callable[[Digest], Paying]
 
+    @cached_property
+    def prompts(self) -> tuple[str, ...]:
+        """Every question that was shown in training; first that whose answer owes most to records, last the least.
+
+        Which these are follows from the seal, and so from all that happened on this chain before.
+        """
+        attributor = VersionAttributor(self.world.base_folder, self.row)
+        shown = used_examples(self.row.folder)
+        owed = {
+            e.prompt: WHOLE_PPM - attributor.body(self._sample(e.prompt), Digest(bytes(32))).base_ppm for e in shown
+        }
+        ranked = tuple(sorted(owed, key=lambda prompt: -owed[prompt]))
+        assert owed[ranked[1]] > 10_000 and owed[ranked[-1]] < owed[ranked[0]] - 10_000, f"nothing was learnt: {owed}"
+        return ranked
+
+    def _sample(self, prompt: str) -> PrivateAnswer:
+        """What the pool answers, without lane or receipt."""
+        pool, name = self.inference.pool, examples.word(f"sample {prompt}")
+        served = pool.resolve(self.row.name)
+        asked = InferenceRequest(*identity_of(served), (Message("user", prompt),), 6, 0, WHOLE_PPM, ())
+        done = pool.generate(served, asked, name, name, "sampler").result()
+        return PrivateAnswer(asked, response_of(done), name, done.prompt_ids)
+
     def answer(self, prompt: str, lane: Digest | None = None) -> Receipt:
         """One paid answer with its voucher; signed, not yet attributed."""
         lane = lane or self.lane()
@@ -245,7 +272,7 @@ class MixedEpoch:
 
 def mixed_epoch(shop: Shop) -> MixedEpoch:
     lane = shop.lane()
-    honest, withheld, exchanged = (shop.attributed(f"Code of plant {i} of alice?", lane) for i in (3, 5, 1))
+    honest, withheld, exchanged = (shop.attributed(shop.prompts[i], lane) for i in range(3))
     other = shop.inference.receipts.private(withheld.request_id)
     shop.deliver(exchanged, other)
     shop.deliver(withheld, None)
