@@ -144,6 +144,8 @@ interface IAttributionLedger {
     error NothingUncovered(bytes32 laneId);
     error PayoutsMismatch(bytes32 root, uint128 total);
     error NothingToWithdraw(address account);
+    /// @notice Half of uint128 waits for this account: withdraw it first.
+    error CreditTooLarge(address account, uint256 credit);
     error OnlyEscrow(address caller);
     error OnlyDisputes(address caller);
 

@@ -201,6 +201,12 @@ interface IStaking {
     /// @notice Owner and voting key of validators[turn mod count] of the current set, and the set's number.
     function validatorInTurn(uint256 turn) external view returns (address owner, address key, uint64 setId);
 
+    /// @notice The same owner, and whether `account` is it or its voting key.
+    function inTurn(
+        uint256 turn,
+        address account
+    ) external view returns (address owner, uint64 setId, bool isAccount);
+
     /// @notice How many validators the current set has.
     function validatorCount() external view returns (uint256);
 

@@ -80,13 +80,31 @@ library SumTree {
         if (root == 0 || proof.length > MAX_DEPTH || index >> proof.length != 0) return false;
         bytes32 node = leaf;
         uint256 sum = cumulative;
-        for (uint256 height = 0; height < proof.length; ++height) {
-            Node calldata sibling = proof[height];
-            node = (index >> height) & 1 == 0
-                ? parentHash(node, sum, sibling.hash, sibling.sum)
-                : parentHash(sibling.hash, sibling.sum, node, sum);
-            sum += sibling.sum; // at most 41 terms below 2^128
-            if (sum > total) return false;
+        // As {parentHash}, in one piece of memory: a claim pays for each level. No sum above the total, so none overflows.
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            let end := add(proof.offset, shl(6, proof.length))
+            for {
+                let at := proof.offset
+                let path := index
+            } lt(at, end) {
+                at := add(at, 0x40)
+                path := shr(1, path)
+            } {
+                let siblingSum := calldataload(add(at, 0x20))
+                if gt(siblingSum, total) {
+                    node := 0
+                    break
+                }
+                let side := shl(6, and(path, 1)) // where the node stands: first or second
+                mstore(add(words, side), node)
+                mstore(add(add(words, side), 0x20), sum)
+                let other := sub(0x40, side)
+                mstore(add(words, other), calldataload(at))
+                mstore(add(add(words, other), 0x20), siblingSum)
+                node := keccak256(words, 0x80)
+                sum := add(sum, siblingSum)
+            }
         }
         return node == root && sum == total;
     }

@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IAttributionLedger} from "../interfaces/IAttributionLedger.sol";
 import {ICreditEscrow} from "../interfaces/ICreditEscrow.sol";
 import {IQuorum} from "../interfaces/IQuorum.sol";
@@ -21,18 +20,18 @@ contract AttributionLedger is EpochRing {
     using Leaves for *;
     using SafeERC20 for IERC20;
 
-    /// @dev One slot an account, for life. `credit` is the part of `claimed` that waits to be withdrawn; `hasPayee` spares
-    /// most payments a look at {payeeOf}.
-    struct Account {
-        uint128 claimed;
-        uint120 credit;
-        bool hasPayee;
-    }
+    /// @dev Of an account's word: what of `claimed` waits to be withdrawn.
+    uint256 private constant CREDIT_MASK = (1 << 127) - 1;
+
+    /// @dev Of an account's word: whether {payeeOf} names somebody, which spares most payments a look at it.
+    uint256 private constant PAYEE_FLAG = 1 << 127;
 
     /// @notice The credit token.
     IERC20 public immutable token;
 
-    mapping(address account => Account) private _accounts;
+    /// @dev One slot an account, for life: claimed << 128 | payee flag | credit. A word and not a struct, because whole
+    /// trees are settled and each is read and written once.
+    mapping(address account => uint256 word) private _accounts;
 
     /// @inheritdoc IAttributionLedger
     mapping(address account => address) public payeeOf;
@@ -67,7 +66,8 @@ contract AttributionLedger is EpochRing {
     /// @inheritdoc IAttributionLedger
     function setPayee(address payee) external {
         payeeOf[msg.sender] = payee;
-        _accounts[msg.sender].hasPayee = payee != address(0);
+        uint256 word = _accounts[msg.sender] & ~PAYEE_FLAG;
+        _accounts[msg.sender] = payee == address(0) ? word : word | PAYEE_FLAG;
         emit PayeeSet(msg.sender, payee);
     }
 
@@ -113,11 +113,11 @@ contract AttributionLedger is EpochRing {
 
     /// @inheritdoc IAttributionLedger
     function withdrawCredit(address account) external returns (uint128 amount) {
-        Account storage entry = _accounts[account];
-        amount = entry.credit;
+        uint256 word = _accounts[account];
+        amount = uint128(word & CREDIT_MASK);
         if (amount == 0) revert NothingToWithdraw(account);
-        entry.credit = 0;
-        address to = _destinationOf(account, entry.hasPayee);
+        _accounts[account] = word & ~CREDIT_MASK;
+        address to = _destinationOf(account, word);
         emit CreditWithdrawn(account, to, amount);
         token.safeTransfer(to, amount);
     }
@@ -169,7 +169,8 @@ contract AttributionLedger is EpochRing {
 
     /// @inheritdoc IAttributionLedger
     function accountOf(address account) external view returns (uint128 claimed, uint128 credit) {
-        return (_accounts[account].claimed, _accounts[account].credit);
+        uint256 word = _accounts[account];
+        return (uint128(word >> 128), uint128(word & CREDIT_MASK));
     }
 
     function _claim(
@@ -183,22 +184,24 @@ contract AttributionLedger is EpochRing {
         if (!SumTree.verify(epoch.payoutRoot, epoch.payoutTotal, leaf, cumulative, index, proof)) {
             revert InvalidProof();
         }
-        Account storage entry = _accounts[account];
-        (uint128 claimed, bool hasPayee) = (entry.claimed, entry.hasPayee);
+        uint256 word = _accounts[account];
+        uint256 claimed = word >> 128;
         if (cumulative <= claimed) return 0;
-        amount = cumulative - claimed;
-        entry.claimed = cumulative;
-        address to = _destinationOf(account, hasPayee);
+        amount = uint128(cumulative - claimed);
+        _accounts[account] = (uint256(cumulative) << 128) | uint128(word);
+        address to = _destinationOf(account, word);
         emit Claimed(account, to, amount, cumulative);
         token.safeTransfer(to, amount);
     }
 
     function _credit(address account, uint128 cumulative) private returns (uint128 amount) {
-        Account storage entry = _accounts[account];
-        (uint128 claimed, uint120 credit) = (entry.claimed, entry.credit);
+        uint256 word = _accounts[account];
+        uint256 claimed = word >> 128;
         if (cumulative <= claimed) return 0;
-        amount = cumulative - claimed;
-        (entry.claimed, entry.credit) = (cumulative, SafeCast.toUint120(uint256(credit) + amount));
+        amount = uint128(cumulative - claimed);
+        uint256 credit = (word & CREDIT_MASK) + amount;
+        if (credit > CREDIT_MASK) revert CreditTooLarge(account, credit);
+        _accounts[account] = (uint256(cumulative) << 128) | (word & PAYEE_FLAG) | credit;
         emit Credited(account, amount, cumulative);
     }
 
@@ -213,13 +216,13 @@ contract AttributionLedger is EpochRing {
         if (amount == 0) revert NothingUncovered(laneId);
         returnedOf[laneId] = returned + amount;
         _returned += amount;
-        address to = _destinationOf(lane.user, _accounts[lane.user].hasPayee);
+        address to = _destinationOf(lane.user, _accounts[lane.user]);
         emit UncoveredReturned(laneId, lane.user, to, amount);
         token.safeTransfer(to, amount);
     }
 
-    function _destinationOf(address account, bool hasPayee) private view returns (address) {
-        return hasPayee ? payeeOf[account] : account;
+    function _destinationOf(address account, uint256 word) private view returns (address) {
+        return word & PAYEE_FLAG == 0 ? account : payeeOf[account];
     }
 
     /// @dev The ledger must have ended, so nothing can follow `last`, and nothing is pending.

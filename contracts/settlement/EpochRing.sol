@@ -179,9 +179,9 @@ abstract contract EpochRing is EpochState {
     }
 
     function _requireInTurn(uint256 turn) private view returns (address owner, uint64 setId) {
-        address key;
-        (owner, key, setId) = staking.validatorInTurn(turn);
-        if (msg.sender != owner && msg.sender != key) revert NotInTurn(owner, msg.sender);
+        bool isCaller;
+        (owner, setId, isCaller) = staking.inTurn(turn, msg.sender);
+        if (!isCaller) revert NotInTurn(owner, msg.sender);
     }
 
     function _requireInTime(Head memory head) private view {

@@ -77,6 +77,18 @@ abstract contract ValidatorSets is IStaking {
     }
 
     /// @inheritdoc IStaking
+    function inTurn(
+        uint256 turn,
+        address account
+    ) external view returns (address owner, uint64 setId, bool isAccount) {
+        uint256 count = _owners.length;
+        if (count == 0) revert NoValidators();
+        owner = _owners[turn % count];
+        // The key's slot is only read for who is not the owner.
+        return (owner, _currentSetId, account == owner || account == _votingKeyOf[owner]);
+    }
+
+    /// @inheritdoc IStaking
     function validatorCount() external view returns (uint256) {
         return _owners.length;
     }

@@ -1,67 +1,52 @@
-"""What the settlement costs: gas of whole transactions in the steady state (ring full, accounts known), each barred.
+"""What the protocol's transactions cost is what the snapshot says, to the gas (P68); and what the aims that are met are.
 
-`pytest tests/contracts/test_gas.py -s` prints the figures; py-evm makes them exact.
+`python tests/gas/measure.py` prints the figures, `--write` takes them over. py-evm makes them exact.
 """
 
 from __future__ import annotations
 
-import pytest
-from bare_evm import Actor, Evm
-from settlement_world import CREDIT, PROVIDER, VALIDATOR, Parameters, Settlement, Terms
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
 
-ANNA = Actor("anna").address
-PAYEES = 500
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "gas"
+MISSED = {
+    # 27,000 are the transaction and its calldata, 19,300 what it must read and write, 6,100 the event that claims need,
+    # 8,200 two calls to other contracts: `EcdsaQuorum` and `Staking` stay apart, behind their interfaces.
+    "commit, one signer": 77_500,
+    # 1,040 calldata, 3,000 recovery, 2,100 the key's weight, 256 the event; the rest is the way through three contracts.
+    "commit, each further signer": 8_400,
+    # The epoch's struct comes along (PROTOCOL.md §6.5): 13 words of calldata to hash instead of slots to read.
+    "claim at depth 17, repeated": 75_500,
+    # One slot a contribution (22,100) makes a withdrawal binding without a proof; signature and licence are checked.
+    "anchor, one signed batch": 78_000,
+}
+"""Aims of the design that are not met, with what is asserted instead, and why."""
 
 
 @pytest.fixture(scope="module")
-def steady() -> Settlement:
-    """One validator, a ring that has gone round once."""
-    world = Settlement.deploy_bare(Evm(), Parameters(), Terms())
-    world.validators = world.validators[:1]
-    world.register(world.validators[0], VALIDATOR, world.terms.minimum_stake)
-    world.register(world.provider, PROVIDER, world.terms.provider_bond)
-    world.fund(100 * CREDIT)
-    for i in range(world.parameters.ring_size + 1):
-        world.commit({ANNA: i})
-    return world
+def measure() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("measure", FOLDER / "measure.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def bar(what: str, gas: float, most: int) -> None:
-    print(f"{what:44} {gas:>10,.0f}   at most {most:,}")
-    assert gas <= most, what
+@pytest.fixture(scope="module")
+def found(measure: ModuleType) -> dict[str, int]:
+    gas: dict[str, int] = measure.measure()
+    return gas
 
 
-def test_gas_of_an_epoch_with_one_signer(steady: Settlement) -> None:
-    gas = steady.commit({ANNA: 100}).gas
-    bar("propose", gas["propose"], 65_000)
-    bar("seal", gas["seal"], 37_000)
-    bar("commit, one signer", gas["commit"], 84_000)
+def test_p68_gas_is_what_the_snapshot_says(found: dict[str, int]) -> None:
+    assert found == json.loads((FOLDER / "snapshot.json").read_text("utf-8"))
 
 
-def test_gas_of_each_further_signer() -> None:
-    world = Settlement.deploy(Evm())
-    for _ in range(world.parameters.ring_size + 1):
-        world.commit({})
-    keys = [world.key_of(v) for v in world.validators]
-    two, three = (world.commit({}, keys=keys[:count]).gas["commit"] for count in (2, 3))
-    bar("commit, each further signer", three - two, 9_600)
-
-
-def test_gas_of_redeeming_a_voucher(steady: Settlement) -> None:
-    steady.deposit(steady.user, CREDIT)
-    lane = steady.open_lane(CREDIT)
-    steady.redeem(lane, 1)
-    bar("redeem", steady.redeem(lane, CREDIT).gas_used, 62_000)
-
-
-def test_gas_of_being_paid(steady: Settlement) -> None:
-    first = steady.commit({Actor(f"payee {i}").address: i + 1 for i in range(PAYEES)})
-    again = steady.commit({Actor(f"payee {i}").address: i + 2 for i in range(PAYEES)})
-    more = steady.commit({Actor(f"payee {i}").address: i + 3 for i in range(PAYEES)})
-    steady.finalise()
-    account = more.tree.accounts[7]
-    gas = [steady.ledger.send("settler", "settle", done.entry, done.payouts).gas_used for done in (first, again)]
-    bar(f"settle, a new payee of {PAYEES}", gas[0] / PAYEES, 27_600)
-    bar(f"settle, a repeated payee of {PAYEES}", gas[1] / PAYEES, 10_500)
-    steady.ledger.send("anybody", "withdrawCredit", account)
-    bar(f"claim, depth {len(more.tree.proof(account))}", steady.claim(more, account).gas_used, 75_000)
+def test_gas_keeps_its_bars(measure: ModuleType, found: dict[str, int]) -> None:
+    over = {name: found[name] for name, aim in measure.BARS.items() if found[name] > aim}
+    assert set(over) == set(MISSED)
+    assert all(gas <= MISSED[name] for name, gas in over.items())
