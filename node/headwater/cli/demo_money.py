@@ -60,6 +60,7 @@ def _claim(stage: Stage, data: Sequence[Slice], divided: dict[str, Any], story: 
         who = "Staking" if account == divided["validators_payee"] else account
         why = "Anybody may claim for anybody; the money goes to the account"
         claimed[account] = stage.run(why, "payout", "claim", who, "--wallet", "operator")["claimed_wei"]
+        stage.say(f"  {in_credits(int(claimed[account]))} credits to {who}")
     stage.run("The validator takes its part of the fees", "payout", "withdraw-credit", "validator")
     story.checks["everything owed was claimed"] = claimed == divided["payouts"]
     after = stage.run("Balances have moved", "wallet", "balance", *people)

@@ -127,6 +127,8 @@ class AttributionWorker:
             self._receipts.attributed(row.receipt, attribution, signature, body)
         except HeadwaterError as error:
             self.failures[row.receipt.request_id] = str(error)
+        except Exception as error:  # a defect of ours must not leave all later receipts unpaid: it is kept and shown
+            self.failures[row.receipt.request_id] = f"a defect: {error!r}"
 
     def _attributor(self, version: VersionRow) -> VersionAttributor:
         key = (version.version.model_id, version.version.version)

@@ -34,7 +34,7 @@ from headwater.service.contribution_rows import ContributionRow, ContributionRow
 from headwater.service.workbench import Workbench
 from headwater.storage.content_keys import ContentKeys, StagedKeys
 from headwater.storage.schema import snapshots
-from headwater.types import Address, Cid, Digest, Signature, digest, hex0x
+from headwater.types import ZERO_DIGEST, Address, Cid, Digest, Signature, digest, hex0x
 
 DATANETS = "DatanetRegistry"
 LOG = "ContributionLog"
@@ -135,8 +135,10 @@ class Datanets:
         datanet_id, intent = contribution.datanet_id, f"anchor {hex0x(contribution_id)}"
         entry = self._bench.call(LOG, "entryOf", datanet_id, contribution_id)
         if entry["position"] == 0:
-            head = self._bench.call(LOG, "headsOf", datanet_id)["head"]
-            self._bench.send(self._relayer, LOG, "anchor", head, contribution.values(), signature, intent=intent)
+            # Zero: on any head. Whose contribution comes first does not matter here, and a crossing must not fail it.
+            self._bench.send(
+                self._relayer, LOG, "anchor", ZERO_DIGEST, contribution.values(), signature, intent=intent
+            )
         (event,) = self._bench.events(
             LOG, "ContributionAnchored", datanetId=datanet_id, contributionId=contribution_id
         )

@@ -10,10 +10,12 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
+from headwater.errors import CorruptContent
 from headwater.storage.files import create_durably
-from headwater.types import Digest
+from headwater.types import Digest, hex0x
 
 KEY_FILE: Final = "private-answers.key"
 
@@ -27,7 +29,13 @@ class PrivateBox:
         return self._cipher().encrypt(bytes(12), data, bytes(name))
 
     def open(self, blob: bytes, name: Digest) -> bytes:
-        return self._cipher().decrypt(bytes(12), blob, bytes(name))
+        """Raises CorruptContent if the blob was changed, or sealed for another name or by another home."""
+        try:
+            return self._cipher().decrypt(bytes(12), blob, bytes(name))
+        except InvalidTag:
+            raise CorruptContent(
+                f"what was kept privately of {hex0x(name)} cannot be opened", f"restore {KEY_FILE} and the database"
+            ) from None
 
     def _cipher(self) -> AESGCMSIV:
         if not self._key_path.exists():

@@ -16,7 +16,7 @@ from sqlalchemy import insert
 
 from headwater.attribution.query import Attributor
 from headwater.attribution.verify import verify_attribution
-from headwater.errors import NotFound, Refused
+from headwater.errors import CorruptContent, NotFound, Refused
 from headwater.protocol.canonical import canonical_json
 from headwater.protocol.epoch import EpochBundle, SignedReceipt, VerdictFinding
 from headwater.protocol.voucher import request_digest, response_digest
@@ -26,7 +26,7 @@ from headwater.service.epochs import LEDGER, CurrentAttempt, Epochs
 from headwater.service.lanes import ESCROW
 from headwater.service.model_rows import ModelRows
 from headwater.service.receipt_rows import PrivateAnswer, ReceiptRows
-from headwater.service.registry_facts import MODELS, paymasters, version_facts
+from headwater.service.registry_facts import MODELS, paymasters, revoked_versions, version_facts
 from headwater.service.workbench import Workbench
 from headwater.settlement.economics import probability_caught
 from headwater.settlement.epochs import settle_epoch
@@ -110,7 +110,7 @@ class Validating:
     def _sign_epoch(self, hot_key: str, bundle: EpochBundle, now: CurrentAttempt, verdict: SignableVerdict) -> Round:
         key = verdict.verdict.validator
         stake = {key: self._bench.call("Staking", "weightOf", now.validator_set_id, key)}
-        strikes = strikes_of(bundle, [verdict], stake)
+        strikes = strikes_of(bundle, [verdict], stake, revoked_versions(self._bench, bundle))
         facts = version_facts(self._bench, bundle.receipts)
         settled = settle_epoch(bundle, strikes, facts, paymasters(self._bench), now.validator_set_id)
         signature = self._bench.signer.sign_typed(hot_key, settled.epoch, self._bench.domain(LEDGER))
@@ -132,7 +132,7 @@ class Validating:
         name = signed.receipt.digest()
         try:
             private = self._deliveries.private(signed.receipt.request_id)
-        except NotFound:
+        except (NotFound, CorruptContent):
             say(f"  receipt {hex0x(name)[:12]}: not delivered")
             return VerdictFinding(name, 0, True)
         if not _is_of(private, signed):

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import update
 from trained_world import Shop
 
 from headwater.attribution.verify import verify_attribution
 from headwater.protocol.signatures import require_signer
 from headwater.service.attributing import VersionAttributor, answer_tokens
 from headwater.service.lanes import ESCROW
+from headwater.storage.schema import receipts as receipts_table
 from headwater.testing.chains import until
-from headwater.types import WHOLE_PPM
+from headwater.types import WHOLE_PPM, hex0x
 
 
 def state(shop: Shop, request_id: object) -> str:
@@ -66,3 +68,19 @@ def test_a_receipt_that_cannot_be_attributed_is_told_and_goes_on_once_mended(sho
     restarted = shop.worker
     restarted._attribute(shop.inference.receipts.required(broken.request_id))
     assert (restarted.failures, state(shop, broken.request_id)) == ({}, "attributed")
+
+
+def test_one_unreadable_answer_does_not_end_the_worker(shop: Shop) -> None:
+    """Else no later receipt would be attributed, hence paid."""
+    lane = shop.lane()
+    bad, good = (shop.answer(f"Code of plant {i} of bob?", lane) for i in (1, 2))
+    where = receipts_table.c.request_id == hex0x(bad.request_id)
+    damaged = update(receipts_table).where(where).values(private=b"damaged" * 9)
+    shop.world.bench.database.write(lambda c: c.execute(damaged))
+    worker = shop.worker
+    worker.start()
+    try:
+        until(lambda: state(shop, good.request_id) == "attributed")
+    finally:
+        worker.stop()
+    assert "cannot be opened" in worker.failures[bad.request_id]
