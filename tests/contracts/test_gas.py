@@ -14,7 +14,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "gas"
 MISSED = {
-    # 27,000 are the transaction and its calldata, 21,000 what it must read and write, 6,100 the event that claims need,
+    # 27,000 the transaction and its calldata, 21,000 what it must read and write, 6,100 the event that claims need,
     # 8,200 two calls and a recovery: `EcdsaQuorum` and `Staking` stay apart, behind their interfaces.
     "commit, one signer": 77_500,
     # 1,040 calldata, 3,000 recovery, 2,100 the key's weight, 256 the event; the rest leads through three contracts.

@@ -1,8 +1,8 @@
 """PROTOCOL.md §9, state by state: each is reached, and from each only the steps of the table lead on.
 
 One table a life cycle: state -> step -> the state that follows, or the error's name. Every state is built by the
-public functions and every step is tried in every state, so no other state can be reached. Versions have the same table
-in test_model_registry.py; what the court adds (a requested chunk, a proof that pays once) is tested with the court.
+public functions and every step is tried in every state, so no other state can be reached. Versions have the same
+table in test_model_registry.py; what the court adds (a requested chunk, a proof that pays once) is tested with it.
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headwater.protocol.epoch import SignedReceipt
+from headwater.protocol.epoch import EpochBundle, SignedReceipt
 from headwater.protocol.model import PriceSplit
 from headwater.service.workbench import Workbench
 from headwater.settlement.epochs import Paymasters, VersionFacts, VersionKey
+from headwater.settlement.refunds import is_past_grace
 from headwater.types import Ppm, address, digest
 
 MODELS = "ModelRegistry"
@@ -32,6 +33,14 @@ def version_facts(bench: Workbench, receipts: Iterable[SignedReceipt]) -> dict[V
 
 def paymasters(bench: Workbench) -> Paymasters:
     return Paymasters(bench.contract_address("Staking"), address(bench.call(MODELS, "protocolPayee")))
+
+
+def revoked_versions(bench: Workbench, bundle: EpochBundle) -> frozenset[VersionKey]:
+    """Versions of the bundle's receipts that were revoked more than R epochs before it."""
+    grace = bench.call("AttributionLedger", "parameters")["refundAfterEpochs"]
+    keys = {(s.receipt.model_id, s.receipt.version) for s in bundle.receipts}
+    since = {key: bench.call(MODELS, "stateOf", *key)["revokedInEpoch"] for key in keys}
+    return frozenset(key for key in keys if is_past_grace(bundle.epoch_id, since[key], grace))
 
 
 def split_of(bench: Workbench, key: VersionKey) -> PriceSplit:

@@ -1,4 +1,4 @@
-"""The receipts of an epoch that this home's verdicts strike."""
+"""The receipts of an epoch that are struck."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from headwater.protocol.canonical import parse_json
 from headwater.protocol.epoch import EpochBundle, Verdict, VerdictFinding
+from headwater.service.registry_facts import revoked_versions
 from headwater.service.workbench import Workbench
 from headwater.storage.schema import verdicts
 from headwater.types import Digest
@@ -13,7 +14,7 @@ from headwater.validator.verdicts import SignableVerdict, strikes_of
 
 
 def strikes_in(bench: Workbench, bundle: EpochBundle) -> frozenset[Digest]:
-    """Receipt digests that are refunded, from every stored verdict weighed by stake."""
+    """Receipt digests that are refunded: by stored verdicts weighed by stake, or for a version's revocation."""
     where = (verdicts.c.epoch_id == bundle.epoch_id) & (verdicts.c.attempt == bundle.attempt)
     rows = bench.database.read(lambda c: c.execute(select(verdicts).where(where)).all())
     found = [
@@ -26,4 +27,4 @@ def strikes_in(bench: Workbench, bundle: EpochBundle) -> frozenset[Digest]:
         v.verdict.validator: bench.call("Staking", "weightOf", v.verdict.validator_set_id, v.verdict.validator)
         for v in found
     }
-    return frozenset(s.receipt_digest for s in strikes_of(bundle, found, stake))
+    return frozenset(s.receipt_digest for s in strikes_of(bundle, found, stake, revoked_versions(bench, bundle)))

@@ -14,7 +14,7 @@ from headwater.types import Wei
 
 
 def is_past_grace(epoch_id: int, since_epoch: int, refund_after_epochs: int) -> bool:
-    """Whether epoch `epoch_id` comes more than R epochs after the one that `since_epoch` names; 0 = it never began."""
+    """Whether `epoch_id` comes more than R epochs after `since_epoch`; 0 = that never began."""
     return since_epoch != 0 and epoch_id > since_epoch + refund_after_epochs
 
 

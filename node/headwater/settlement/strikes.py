@@ -6,7 +6,7 @@ receipts' order. A strike refunds a user; it never slashes anybody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from headwater.protocol.epoch import TOLERANCE_PPM, SignedReceipt, StrikeLeaf
@@ -27,9 +27,14 @@ class WeightedFinding:
 
 
 def strike_list(
-    receipts: Sequence[SignedReceipt], findings: Mapping[Digest, Sequence[WeightedFinding]]
+    receipts: Sequence[SignedReceipt],
+    findings: Mapping[Digest, Sequence[WeightedFinding]],
+    revoked: Collection[tuple[Digest, int]] = (),
 ) -> tuple[StrikeLeaf, ...]:
-    """Struck: bad for more than half of the drawn stake; excess error takes the provider's whole version along."""
+    """Struck: bad for more than half of the drawn stake; excess error takes the provider's whole version along.
+
+    `revoked`: versions (model id, version) whose grace is over; their receipts are struck whatever was found.
+    """
     guilty: set[tuple[str, Digest, int]] = set()
     direct: dict[Digest, StrikeLeaf] = {}
     for position, signed in enumerate(receipts):
@@ -45,7 +50,9 @@ def strike_list(
     return tuple(
         direct.get(s.receipt.digest(), StrikeLeaf(position, s.receipt.digest(), 0, False))
         for position, s in enumerate(receipts)
-        if s.receipt.digest() in direct or _provider_version(s) in guilty
+        if s.receipt.digest() in direct
+        or _provider_version(s) in guilty
+        or (s.receipt.model_id, s.receipt.version) in revoked
     )
 
 

@@ -6,7 +6,7 @@ with every validator's findings and stake, the strike list. Votes never slash.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from headwater.protocol.epoch import EpochBundle, StrikeLeaf, Verdict, VerdictFinding, leaves_tree
@@ -45,13 +45,16 @@ def verdict_of(
 
 
 def strikes_of(
-    bundle: EpochBundle, verdicts: Sequence[SignableVerdict], stake_wei: Mapping[Address, int]
+    bundle: EpochBundle,
+    verdicts: Sequence[SignableVerdict],
+    stake_wei: Mapping[Address, int],
+    revoked: Collection[tuple[Digest, int]] = (),
 ) -> tuple[StrikeLeaf, ...]:
-    """Receipts to refund, from all verdicts weighed by stake."""
+    """Receipts to refund: of all verdicts weighed by stake, and of versions that were revoked too long ago."""
     words: dict[Digest, list[WeightedFinding]] = {}
     for signed in verdicts:
         stake = stake_wei[signed.verdict.validator]
         for finding in signed.findings:
             word = WeightedFinding(stake, finding.error_ppm, finding.undelivered)
             words.setdefault(finding.receipt_digest, []).append(word)
-    return strike_list(bundle.receipts, words)
+    return strike_list(bundle.receipts, words, revoked)

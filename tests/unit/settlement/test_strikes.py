@@ -92,3 +92,13 @@ def test_the_order_of_the_words_does_not_matter(words: list[WeightedFinding]) ->
 def test_strikes_stand_in_the_receipts_order() -> None:
     findings = {THIRD: [absent()], FIRST: [absent()]}
     assert struck(findings) == [FIRST, THIRD]
+
+
+def test_receipts_of_a_version_whose_grace_is_over_are_struck_whatever_was_found() -> None:
+    other_version = replace(DUE[0], receipt=replace(DUE[0].receipt, version=2, lane_id=examples.word("lane 2")))
+    revoked = {(DUE[0].receipt.model_id, DUE[0].receipt.version)}
+    leaves = strike_list((*DUE, other_version), {FIRST: [good(5)]}, revoked)
+    assert [(s.receipt_digest, s.error_ppm, s.undelivered) for s in leaves] == [
+        (name, 0, False) for name in (FIRST, SECOND, THIRD)
+    ]
+    assert [s.position for s in leaves] == [0, 1, 2]
