@@ -170,8 +170,8 @@ contract AttributionProofs is Proofs {
 
     function _version(
         Leaves.Attribution calldata given
-    ) private view returns (IModelRegistry.ModelVersion memory) {
-        return models.versionOf(given.modelId, given.version);
+    ) private view returns (IModelRegistry.Commitment memory) {
+        return models.commitmentOf(given.modelId, given.version);
     }
 
     function _product(

@@ -116,7 +116,7 @@ abstract contract PartDivision is Proofs {
             return models.protocolPayee();
         }
         if (slot < FIRST_SHARE_SLOT) {
-            bytes32 base = models.versionOf(receipt.modelId, receipt.version).baseDigest;
+            bytes32 base = models.commitmentOf(receipt.modelId, receipt.version).baseDigest;
             _requireStood(committed, "base payee", models.basePayeeSince(base));
             address payee = models.basePayeeOf(base);
             return payee == address(0) ? receipt.user : payee;

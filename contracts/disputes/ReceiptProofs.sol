@@ -160,31 +160,32 @@ contract ReceiptProofs is Proofs, ProviderSignatures {
             lane.user != address(0);
     }
 
-    /// @dev The registry reverts for what it does not know; asking it for counts first keeps a call that merely ran out
-    /// of gas from passing as its answer.
     function _isOfVersion(Leaves.Receipt calldata receipt) private view returns (bool) {
-        (bool known, uint32 prices, bytes32 adapter) = _knownVersion(receipt.modelId, receipt.version);
-        if (!known || receipt.priceVersion == 0 || receipt.priceVersion > prices) return false;
-        if (receipt.weightsDigest != adapter) return false;
-        IModelRegistry.Price memory price = models.priceAt(receipt.modelId, receipt.version, receipt.priceVersion);
+        IModelRegistry.Commitment memory version = models.commitmentOf(receipt.modelId, receipt.version);
+        if (version.baseDigest == 0 || receipt.weightsDigest != version.adapterDigest) return false;
+        (bool known, uint256 perThousandTokensWei) = _priceOf(receipt);
         uint256 tokens = uint256(receipt.promptTokens) + receipt.outputTokens;
-        return receipt.price == (uint256(price.perThousandTokensWei) * tokens) / TOKENS_PER_PRICE;
+        return known && receipt.price == (perThousandTokensWei * tokens) / TOKENS_PER_PRICE;
+    }
+
+    /// @dev The registry reverts for a price that it does not know. Its error is read, so that a call that merely ran
+    /// out of gas does not pass for it.
+    function _priceOf(Leaves.Receipt calldata receipt) private view returns (bool known, uint256 perThousandTokensWei) {
+        try models.priceAt(receipt.modelId, receipt.version, receipt.priceVersion) returns (
+            IModelRegistry.Price memory price
+        ) {
+            return (true, price.perThousandTokensWei);
+        } catch (bytes memory reason) {
+            bool isUnknown = bytes4(reason) == IModelRegistry.UnknownPriceVersion.selector ||
+                bytes4(reason) == IModelRegistry.UnknownVersion.selector;
+            _require(isUnknown, "price");
+            return (false, 0);
+        }
     }
 
     function _isOfMethod(Leaves.Attribution calldata given) private view returns (bool) {
-        (bool known, , ) = _knownVersion(given.modelId, given.version);
-        if (!known) return false;
-        IModelRegistry.ModelVersion memory version = models.versionOf(given.modelId, given.version);
-        return given.methodId == version.methodId && given.indexRoot == version.indexRoot;
-    }
-
-    function _knownVersion(
-        bytes32 modelId,
-        uint32 version
-    ) private view returns (bool known, uint32 prices, bytes32 adapter) {
-        known = models.isVersion(modelId, version);
-        if (!known) return (false, 0, 0);
-        prices = models.stateOf(modelId, version).priceCount;
-        adapter = models.versionOf(modelId, version).adapterDigest;
+        IModelRegistry.Commitment memory version = models.commitmentOf(given.modelId, given.version);
+        bool exists = version.baseDigest != 0;
+        return exists && given.methodId == version.methodId && given.indexRoot == version.indexRoot;
     }
 }

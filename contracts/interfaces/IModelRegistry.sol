@@ -49,6 +49,18 @@ interface IModelRegistry {
         bytes32 evaluationDigest;
     }
 
+    /// @notice The part of a {ModelVersion} that its answers must show.
+    struct Commitment {
+        bytes32 baseDigest;
+        bytes32 adapterDigest;
+        bytes32 methodId;
+        bytes32 indexRoot;
+        uint32 indexRows;
+        uint64 floorUnit;
+        uint32 recordCapPpm;
+        uint32 listedRows;
+    }
+
     /// @notice How a price is divided, in ppm; the parts add up to 1,000,000.
     struct PriceSplit {
         uint32 contributorsPpm;
@@ -347,8 +359,8 @@ interface IModelRegistry {
     /// @notice What a version commits to. Reverts with {UnknownVersion}.
     function versionOf(bytes32 modelId, uint32 version) external view returns (ModelVersion memory);
 
-    /// @notice Whether the model has this version.
-    function isVersion(bytes32 modelId, uint32 version) external view returns (bool);
+    /// @notice What a version's answers are held against; all zeros for a version that does not exist.
+    function commitmentOf(bytes32 modelId, uint32 version) external view returns (Commitment memory);
 
     /// @notice Since when the model has its owner, in seconds since the Unix epoch.
     function ownerSince(bytes32 modelId) external view returns (uint64);

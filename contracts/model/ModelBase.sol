@@ -50,8 +50,19 @@ abstract contract ModelBase is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function isVersion(bytes32 modelId, uint32 version) external view returns (bool) {
-        return _states[modelId][version].status != VersionStatus.None;
+    function commitmentOf(bytes32 modelId, uint32 version) external view returns (Commitment memory) {
+        ModelVersion storage stored = _versions[modelId][version];
+        return
+            Commitment(
+                stored.baseDigest,
+                stored.adapterDigest,
+                stored.methodId,
+                stored.indexRoot,
+                stored.indexRows,
+                stored.floorUnit,
+                stored.recordCapPpm,
+                stored.listedRows
+            );
     }
 
     /// @inheritdoc IModelRegistry

@@ -7,7 +7,7 @@ it), `prove` evidence, `slash` its signers.
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bare_evm import Actor, Deployed, Evm, Sent
@@ -20,12 +20,14 @@ from settlement_world import CREDIT, PROVIDER, VALIDATOR
 from headwater.protocol.epoch import Proposal
 from headwater.protocol.fraud import Evidence
 from headwater.protocol.license import Disclosure
+from headwater.protocol.merkle import MerkleTree
 from headwater.protocol.model import DEFAULT_SPLIT
 from headwater.settlement.epochs import Paymasters, VersionFacts
 from headwater.testing import epoch_generator as generator
 from headwater.testing.epoch_generator import OpenLane, OpenVersion, Setting
 from headwater.types import ZERO_ADDRESS, Address, Digest
 from headwater.validator.cases import Case
+from headwater.validator.evidence import OpenIndex
 
 EQUIVOCATION_PPM, INVALID_EPOCH_PPM = 1_000_000, 500_000
 REDEEMED = 10 * CREDIT
@@ -42,9 +44,27 @@ class ProviderKey(Actor):
         self.address = Address(self.key.public_key.to_checksum_address())
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How large things are."""
+
+    width: int = generator.WIDTH
+    rows: int = 24
+    listed_rows: int = 6
+    floor_unit: int = generator.FLOOR_UNIT
+    owners: tuple[Address, ...] = generator.CONTRIBUTORS
+
+    def tree(self, index: OpenIndex) -> MerkleTree:
+        return index.tree
+
+    def lay(self, case: Case) -> Case:
+        """The case as it is committed."""
+        return case
+
+
 class DisputeWorld:
-    def __init__(self, evm: Evm, lanes: int = 4) -> None:
-        self.evm = evm
+    def __init__(self, evm: Evm, lanes: int = 4, shape: Shape | None = None) -> None:
+        self.evm, self.shape = evm, shape or Shape()
         self.registries = Registries(evm, disputes=evm.next_address("court deployer"))
         self.settlement = self.registries.settlement
         self.ledger, self.staking = self.settlement.ledger, self.settlement.staking
@@ -62,7 +82,8 @@ class DisputeWorld:
             Paymasters(self.staking.address, Actor("protocol payee").address),
         )
         evm.advance(world.parameters.attempt_timeout_seconds + 1)
-        self.previous = self.commit(generator.honest(self.setting, random.Random(1), None, 1))
+        first = generator.honest(self.setting, random.Random(1), None, 1)
+        self.previous = self.commit(self.shape.lay(first))
         world.await_opening()
 
     def _deploy_court(self) -> tuple[Deployed, dict[str, Deployed]]:
@@ -97,8 +118,10 @@ class DisputeWorld:
         snapshots = [world.sealed_snapshot()]
         made = []
         for i, payee in enumerate((Actor("base payee").address, ZERO_ADDRESS)):
-            index = generator.open_index(i, 24, tuple(datanets), generator.CONTRIBUTORS)
-            method = generator.METHOD
+            method = replace(generator.METHOD, sketch_width=self.shape.width, listed_rows=self.shape.listed_rows)
+            owners = self.shape.owners
+            made_index = generator.open_index(i, self.shape.rows, tuple(datanets), owners, method.sketch_width)
+            index = replace(made_index, tree=self.shape.tree(made_index))
             version = world.model_version(
                 snapshots,
                 f"model {i}",
@@ -106,7 +129,7 @@ class DisputeWorld:
                 method_id=method.digest(),
                 index_root=index.tree.root,
                 index_rows=len(index.rows),
-                floor_unit=generator.FLOOR_UNIT,
+                floor_unit=self.shape.floor_unit,
                 record_cap_ppm=method.record_cap_ppm,
                 listed_rows=method.listed_rows,
             )
@@ -122,7 +145,7 @@ class DisputeWorld:
                     price,
                     version.adapter_digest,
                     method,
-                    generator.FLOOR_UNIT,
+                    self.shape.floor_unit,
                     index,
                     payment,
                 )

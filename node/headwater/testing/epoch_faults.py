@@ -14,7 +14,7 @@ from headwater.protocol.attribution import AttributionBody, share_order
 from headwater.protocol.epoch import PartLeaf, PayoutEntry
 from headwater.protocol.influence import divide
 from headwater.protocol.shares import FIRST_SHARE_SLOT
-from headwater.testing.epoch_generator import Draft, Inject, forged, signed
+from headwater.testing.epoch_generator import METHOD, Draft, Inject, forged, signed
 from headwater.testing.examples import account, word
 from headwater.types import WHOLE_PPM, Ppm, Signature, Wei, address_bytes
 from headwater.validator.cases import part_key
@@ -605,5 +605,5 @@ def _score(d: Draft, **members: Callable[..., Any]) -> Draft | None:
 def _divided(body: AttributionBody, **members: Any) -> AttributionBody:
     """The body with other members and the shares that the rule then gives."""
     changed = forged(body, **members)
-    division = divide(changed.scores, changed.floor, 250_000)
+    division = divide(changed.scores, changed.floor, METHOD.record_cap_ppm)
     return forged(changed, shares=division.shares, base_ppm=division.base_ppm)

@@ -114,10 +114,12 @@ def _commitment(v: OpenVersion) -> VersionCommitment:
     )
 
 
-def open_index(seed: int, rows: int, datanets: Sequence[Digest], owners: Sequence[Address]) -> OpenIndex:
-    """Random int4 rows of `WIDTH` coordinates; some are copies, some near-duplicates."""
+def open_index(
+    seed: int, rows: int, datanets: Sequence[Digest], owners: Sequence[Address], width: int = WIDTH
+) -> OpenIndex:
+    """Random int4 rows of `width` coordinates; some are copies, some near-duplicates."""
     dice = random.Random(seed)
-    packed = tuple(bytes(_nibbles(dice) | _nibbles(dice) << 4 for _ in range(WIDTH // 2)) for _ in range(rows))
+    packed = tuple(bytes(_nibbles(dice) | _nibbles(dice) << 4 for _ in range(width // 2)) for _ in range(rows))
     leaves = tuple(
         IndexRow(
             i,
@@ -255,7 +257,7 @@ def answers(setting: Setting, dice: random.Random, terms: OpenLane, row: LaneRow
 def honest_body(dice: random.Random, version: OpenVersion, receipt_digest: Digest) -> AttributionBody:
     """What the method gives for a random sketch."""
     spread = dice.choice((2, 40, 127))
-    sketch = bytes(dice.randrange(-spread, spread + 1) & 0xFF for _ in range(WIDTH))
+    sketch = bytes(dice.randrange(-spread, spread + 1) & 0xFF for _ in range(version.method.sketch_width))
     floor = floor_of(version.floor_unit, sketch)
     products = [dot_product(sketch, row) for row in version.index.packed]
     counted = [r for r in version.index.rows if r.divisor and products[r.position] > floor]

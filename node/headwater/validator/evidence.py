@@ -92,7 +92,7 @@ class ReceiptDesk:
     def unequal_counts(self, beyond: int) -> fraud.UnequalCounts:
         """That the longer list has a leaf `beyond` the shorter one's end."""
         case, lists = self.case, self.case.lists
-        receipts_end = case.receipts.size <= case.attributions.size
+        receipts_end = len(lists.receipt_leaves) <= len(lists.attribution_leaves)
         shorter, longer = case.receipts, case.attributions
         ending = [leaf.digest() for leaf in lists.receipt_leaves]
         others = [leaf.digest() for leaf in lists.attribution_leaves]
