@@ -16,13 +16,21 @@ from headwater.signing.launch import open_signer
 from headwater.signing.paths import SignerPaths
 from headwater.storage.database import Database
 from headwater.storage.home import open_home
+from headwater.types import address
 
 app = typer.Typer(help="The contracts: deploy them, find them, read their interfaces.", no_args_is_help=True)
 
 
 @command(app, "deploy")
 def deploy(
-    session: Session, operator: Annotated[str, typer.Option(help="Wallet that deploys.")] = "operator"
+    session: Session,
+    operator: Annotated[str, typer.Option(help="Wallet that deploys.")] = "operator",
+    underlying: Annotated[
+        str,
+        typer.Option(
+            help="Production: the ERC-20 (18 decimals) that credits stand for, one for one; a timelock takes charge."
+        ),
+    ] = "",
 ) -> Shown:
     """Deploy what is missing; the same artefacts give the same addresses on every chain."""
     config, home = session.config, open_home(session.config.home)
@@ -32,7 +40,8 @@ def deploy(
             SignerPaths.of(home.path), lambda: ask_password(session), kdf=config.keystore_kdf, seed=config.seed
         ) as signer,
     ):
-        deployed = deploy_contracts(config, home, signer, database, SystemClock(), operator)
+        token = address(underlying) if underlying else None
+        deployed = deploy_contracts(config, home, signer, database, SystemClock(), operator, token)
     return _shown(deployed)
 
 
