@@ -31,6 +31,7 @@ ANNA, BERT, CARL = (Actor(name).address for name in ("anna", "bert", "carl"))
         ("ringSize", {"ring_size": 3}),
         ("ringSize", {"window_seconds": 361, "ring_size": 8}),
         ("expirySlashPpm", {"expiry_slash_ppm": 1_000_001}),
+        ("refundAfterEpochs", {"refund_after_epochs": 0}),
         ("laneCloseDelaySeconds", {"minimum_epoch_seconds": 90}),
         ("exitDelaySeconds", {"window_seconds": 540, "ring_size": 11}),
     ],
@@ -106,6 +107,25 @@ def test_p29_p30_a_proposal_of_another_place_is_refused(
     proposal = world.proposal(**changes)
     with world.evm.reverts(error):
         world.send_proposal(world.in_turn(proposal.attempt), proposal)
+
+
+def test_p30_a_parent_is_named_with_its_time_and_signers(funded: Settlement) -> None:
+    first = funded.commit({ANNA: 5})
+    second = funded.commit({ANNA: 6})
+    funded.await_opening()
+    proposal = funded.proposal()
+    sender = funded.in_turn(proposal.attempt)
+    for digest, committed_at, signers in (
+        (proposal.previous_epoch, second.committed_at + 1, second.signers_digest),
+        (proposal.previous_epoch, second.committed_at, first.signers_digest),
+        (first.epoch.digest(), first.committed_at, first.signers_digest),
+        (ZERO_DIGEST, 0, ZERO_DIGEST),
+    ):
+        wrong = replace(proposal, previous_epoch=digest)
+        with funded.evm.reverts("WrongParent", 2, digest):
+            funded.ledger.send(sender, "proposeEpoch", wrong, committed_at, signers)
+    named = (second.committed_at, second.signers_digest)
+    assert funded.ledger.send(sender, "proposeEpoch", proposal, *named).names() == ["EpochProposed"]
 
 
 def test_a_second_proposal_waits_for_the_first_to_expire(world: Settlement) -> None:
