@@ -1,12 +1,16 @@
-"""`headwater contracts`: deploy, addresses, interfaces."""
+"""`headwater contracts`: deploy, addresses, interfaces, storage, gas, verification."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from headwater.bench import gas as gas_table
 from headwater.chain.contracts import DeployedContracts, shipped_artifacts
+from headwater.chain.verification import verify_on
+from headwater.chain.waiting import SystemWaiter
 from headwater.cli.home import ask_password
 from headwater.cli.session import Session, Shown, command, table
 from headwater.clock import SystemClock
@@ -43,6 +47,47 @@ def deploy(
         token = address(underlying) if underlying else None
         deployed = deploy_contracts(config, home, signer, database, SystemClock(), operator, token)
     return _shown(deployed)
+
+
+@command(app, "storage")
+def storage(session: Session, name: Annotated[str, typer.Argument(help="Contract name.")]) -> Shown:
+    """Print where a contract keeps each variable: slot, offset in bytes, type."""
+    layout = shipped_artifacts()[name].document["storageLayout"]
+    entries = [{k: v[k] for k in ("slot", "offset", "label", "type")} for v in layout["storage"]]
+    rows = [(v["slot"], str(v["offset"]), v["label"], v["type"]) for v in entries]
+    head = ("slot", "offset", "variable", "type")
+    return Shown(
+        {"contract": name, "storage": entries, "types": layout["types"] or {}}, table=table(name, head, rows)
+    )
+
+
+@command(app, "gas")
+def gas(
+    session: Session, page: Annotated[bool, typer.Option("--page", help="As the Markdown of docs/GAS.md.")] = False
+) -> Shown:
+    """List what each transaction costs, beside its aim and what others published."""
+    text = gas_table.page() if page else ""
+    head = ("transaction", "gas", "aim", "published by others")
+    shown = None if page else table("Gas of whole transactions", head, gas_table.rows())
+    return Shown({"gas": gas_table.figures()}, text, table=shown)
+
+
+@command(app, "verify")
+def verify(
+    session: Session,
+    url: Annotated[str, typer.Option(help="A verifier with Sourcify's API; https://…")],
+    sources: Annotated[Path, typer.Option(help="The repository that the contracts were built from.")] = Path(),
+    name: Annotated[str, typer.Option(help="Only this contract.")] = "",
+) -> Shown:
+    """Show a verifier that the deployed bytes come from these sources."""
+    deployed = DeployedContracts.load(contracts_path(open_home(session.config.home)))
+    names = [name] if name else sorted(deployed.addresses)
+    found = {}
+    for one in names:
+        where = deployed[one].address
+        found[one] = verify_on(url, shipped_artifacts()[one], sources, deployed.chain_id, where, SystemWaiter())
+    rows = sorted(found.items())
+    return Shown({"chain_id": deployed.chain_id, "verified": found}, table=table(url, ("contract", "match"), rows))
 
 
 @command(app, "addresses")
