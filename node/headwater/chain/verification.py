@@ -2,8 +2,9 @@
 
 In: an artefact, the folder its sources are in, chain id and address, a service's URL. Out: what the service found
 ("exact_match", "match"). The request is the compiler's standard-JSON input with every source by its text, held
-against the artefact's digests before it leaves. Source of the format: Sourcify's API v2,
-POST /v2/verify/{chainId}/{address} with `stdJsonInput`, `compilerVersion` and `contractIdentifier`, then GET /v2/verify/{verificationId}.
+against the artefact's digests before it leaves. Source of the format: Sourcify's API v2.
+POST /v2/verify/{chainId}/{address} takes `stdJsonInput`, `compilerVersion` and `contractIdentifier`;
+GET /v2/verify/{verificationId} tells how far it is.
 """
 
 from __future__ import annotations
