@@ -17,7 +17,7 @@ from sqlalchemy import select
 from headwater.chain.deployment_plan import DEVNET
 from headwater.content.cid import cid_of_digest
 from headwater.errors import NotFound, Refused, TransactionReverted, VerificationFailed
-from headwater.protocol.attribution import AttributionBody, OwnerShare, share_order
+from headwater.protocol.attribution import AttributionBody, OwnerShare, RowScore, share_order
 from headwater.protocol.chat import Message
 from headwater.protocol.epoch import EpochBundle, VerdictFinding
 from headwater.protocol.receipt import Receipt
@@ -94,10 +94,19 @@ class Ledger:
         self.rows.attributed(receipt, made, signature, body)
 
     def body(self, receipt: Receipt, shares: dict[str, int]) -> AttributionBody:
+        """Rows that the method divides into exactly these shares, as `examples.body` says."""
         owners = [OwnerShare(0, self.bench.address(n), self.datanet, Ppm(p)) for n, p in shares.items()]
         rest = Ppm(WHOLE_PPM - sum(shares.values()))
-        ordered = tuple(sorted(owners, key=share_order))
-        return replace(examples.body(receipt.digest()), shares=ordered, base_ppm=rest)
+        rows = [
+            RowScore(i, len(owners) * s.ppm + rest, 1_000, 1, s.account, s.datanet_id) for i, s in enumerate(owners)
+        ]
+        return replace(
+            examples.body(receipt.digest()),
+            floor=rest,
+            scores=tuple(sorted(rows, key=lambda row: row.order)),
+            shares=tuple(sorted(owners, key=share_order)),
+            base_ppm=rest,
+        )
 
     def redeem(self, lane: Digest) -> None:
         self.inference.lanes.redeem("provider", lane)
