@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
-from headwater.bench import chain, signing
+from headwater.bench import chain, contracts, signing
 from headwater.errors import NotFound
 
 
@@ -26,6 +26,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     b.name: b
     for b in (
         Benchmark("chain", "transactions a second on the embedded chain, each acknowledged on disk", chain.run),
+        Benchmark("contracts", "gas of the contracts' transactions on py-evm, and properties tested", contracts.run),
         Benchmark("signing", "signatures a second through the signer's own process and its log", signing.run),
     )
 }
