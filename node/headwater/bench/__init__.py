@@ -26,7 +26,11 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     b.name: b
     for b in (
         Benchmark("chain", "transactions a second on the embedded chain, each acknowledged on disk", chain.run),
-        Benchmark("contracts", "gas of the contracts' transactions on py-evm, and properties tested", contracts.run),
+        Benchmark(
+            "contracts",
+            "gas of the contracts' transactions, faults proved by the court, properties tested",
+            contracts.run,
+        ),
         Benchmark("signing", "signatures a second through the signer's own process and its log", signing.run),
     )
 }

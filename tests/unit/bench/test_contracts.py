@@ -36,5 +36,12 @@ def test_a_measurement_that_fails_is_no_figure(tmp_path: Path) -> None:
         contracts.gas(root)
 
 
+def test_no_fault_goes_unproved_and_no_honest_epoch_is_disproved() -> None:
+    """Each fault once, on chain."""
+    told = contracts.faults(contracts.ROOT, 1)
+    assert told["faults_injected"] > 50 and told["honest_epochs"] >= 60
+    assert told["faults_unproved"] == told["honest_disproved"] == 0
+
+
 def test_properties_are_counted_and_those_without_a_test_are_not_tested() -> None:
     assert contracts.properties(contracts.ROOT) == {"properties_total": 68, "properties_tested": 67}
