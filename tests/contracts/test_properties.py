@@ -7,12 +7,13 @@ what follows from it here.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from itertools import permutations
 from typing import Any
 
 import pytest
-from bare_evm import Actor, Deployed, Evm, Reverted, artefact_of
+from bare_evm import ROOT, Actor, Deployed, Evm, Reverted, artefact_of
 from dispute_world import EQUIVOCATION_PPM, INVALID_EPOCH_PPM
 from eth_account import Account
 from eth_utils import keccak
@@ -497,14 +498,23 @@ def test_p64_no_contract_has_an_initialiser_or_a_way_to_other_code() -> None:
     for contract in own_contracts():
         assert [f["name"] for f in functions_of(contract) if f["name"].lower().startswith(telling)] == []
         assert opcodes(shipped_artifacts()[contract].bytecode).isdisjoint({0xF2, 0xF4, 0xFF}), contract
+    for source in (ROOT / "contracts").rglob("*.sol"):
+        if "mocks" not in source.parts:
+            assert not re.search(r"delegatecall|callcode|selfdestruct", source.read_text("utf-8"), re.IGNORECASE), (
+                source
+            )
 
 
 def opcodes(code: bytes) -> set[int]:
-    """Those that stand in the code, data behind it included: CALLCODE is f2, DELEGATECALL f4, SELFDESTRUCT ff."""
-    found, place = set(), 0
-    while place < len(code):
+    """Those of creation and deployed code: CALLCODE is f2, DELEGATECALL f4, SELFDESTRUCT ff.
+
+    An INVALID (fe) ends each of the two; behind the second are constants, which are no code.
+    """
+    found, place, ends = set[int](), 0, 0
+    while place < len(code) and ends < 2:
         op = code[place]
         found.add(op)
+        ends += op == 0xFE
         place += 1 + (op - 0x5F if 0x60 <= op <= 0x7F else 0)
     return found
 
