@@ -29,9 +29,13 @@ def _constructor(artifact) -> list[dict]:
 
 
 def _zero(parameter: dict) -> object:
-    if parameter["type"] == "tuple":
-        return [_zero(field) for field in parameter["components"]]
-    return {"address": "0x" + "00" * 20, "string": "", "bool": False}.get(parameter["type"], 0)
+    kind = parameter["type"]
+    if kind.endswith("]"):
+        item, _, length = kind.removesuffix("]").rpartition("[")
+        return [_zero({**parameter, "type": item})] * int(length or 0)
+    if kind == "tuple":
+        return tuple(_zero(p) for p in parameter["components"])
+    return {"address": WHERE, "string": "", "bool": False}.get(kind, 0)
 
 
 def test_an_unknown_contract_is_named_with_those_there_are() -> None:

@@ -53,7 +53,7 @@ def examples() -> tuple[Example, ...]:
 @pytest.fixture(scope="module")
 def spec(folder: Path) -> JobSpec:
     recipe = make_recipe(
-        replace(preset("smoke"), training_records=16, epochs=5),
+        replace(preset("smoke"), training_records=16, epochs=5, batch_size=8),
         base_digest=base(NAME).digest,
         snapshot_ids=(sha("snapshot"),),
         seed=sha("seed"),
