@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ def _kill_node_after(home: Path, command: str, process: subprocess.Popen[bytes])
         if journal.exists() and any(done.startswith(command) for done in json.loads(journal.read_bytes())["done"]):
             os.kill(int((home / "run" / "node.lock").read_text()), signal.SIGKILL)
             return
-        time.sleep(WATCH_SECONDS)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(WATCH_SECONDS)
 
 
 def test_a_node_killed_twice_ends_in_the_same_balances_as_an_undisturbed_one(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ class ChatApi:
                     await send(fmt.delta(event.text))
             answer = await asyncio.to_thread(self._inference.finish, running)
         except HeadwaterError as error:
+            self._inference.abandon(running)
             await response.write(f"data: {json.dumps(envelope(error))}\n\n".encode())
             return response
         self._told(answer)

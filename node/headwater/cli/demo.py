@@ -23,7 +23,7 @@ def attach(app: typer.Typer) -> None:
         session: Session,
         seed: Annotated[str, typer.Option(help="Fixes wallets, salts, keys, nonces and block times.")] = "",
         quick: Annotated[
-            bool, typer.Option("--quick", help="One minute: mechanics only, its scores mean nothing.")
+            bool, typer.Option("--quick", help="Small sizes: mechanics only, its scores mean nothing.")
         ] = False,
         counterfactual: Annotated[
             bool,

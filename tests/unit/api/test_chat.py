@@ -161,6 +161,14 @@ async def test_a_failure_while_generating_is_an_error_or_an_error_event(
     assert told == []
 
 
+async def test_an_answer_that_fails_in_its_stream_is_given_up(client: Any, inference: ScriptedInference) -> None:
+    """Else it would count as under way for ever, and its user could never ask on that lane again."""
+    inference.fails = JobFailed("the engine died", "ask again")
+    streamed = await ask(client, ASKED | {"stream": True}, lane_order(inference))
+    assert b"job_failed" in await streamed.read()
+    assert len(inference.abandoned) == 1
+
+
 # -- vouchers ----------------------------------------------------------------------------------------------------
 
 
