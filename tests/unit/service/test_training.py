@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trained_world import TinyTraining, TrainedWorld, contribute, plants, sealed, train_request, training_over
+from trained_world import TrainedWorld, TrainingHere, contribute, plants, sealed, train_request, training_over
 
 from headwater.errors import Conflict, HeadwaterError, InvalidInput, NotFound
 from headwater.modelfactory import job_spec as files
@@ -25,7 +25,7 @@ ONE, TWO = known.word("one"), known.word("two")
 
 
 @pytest.fixture
-def training(devnet: Any, base_folder: Path) -> TinyTraining:
+def training(devnet: Any, base_folder: Path) -> TrainingHere:
     return training_over(devnet.bench, base_folder)
 
 
@@ -74,7 +74,7 @@ def test_the_same_order_in_another_sequence_is_the_same_training() -> None:
 
 @pytest.mark.parametrize("wrong", [{}, {"base": "gpt-4"}, {"preset": "magic"}], ids=str)
 def test_unknown_snapshots_bases_and_presets_leave_no_folder(
-    training: TinyTraining, world: TrainedWorld, wrong: dict[str, str]
+    training: TrainingHere, world: TrainedWorld, wrong: dict[str, str]
 ) -> None:
     snapshot = world.snapshot_id if wrong else ONE
     with pytest.raises(NotFound):
@@ -82,7 +82,7 @@ def test_unknown_snapshots_bases_and_presets_leave_no_folder(
     assert not training.folder("never").exists()
 
 
-def test_two_snapshots_that_share_records_are_not_trained_on_together(devnet: Any, training: TinyTraining) -> None:
+def test_two_snapshots_that_share_records_are_not_trained_on_together(devnet: Any, training: TrainingHere) -> None:
     """What one holds out the other would train on: the evaluation would ask what was learnt by heart."""
     datanet = devnet.datanets.create("owner", "Growing", known.TERMS)
     contribute(devnet, datanet, "alice", plants("alice", 4))
@@ -116,13 +116,13 @@ def test_every_row_of_the_index_belongs_to_who_contributed_its_record(devnet: An
     assert {r.owner for r in index.head.records} == {devnet.bench.address(w) for w in ("alice", "bob")}
 
 
-def test_asked_again_a_finished_training_is_only_read(training: TinyTraining, world: TrainedWorld) -> None:
+def test_asked_again_a_finished_training_is_only_read(training: TrainingHere, world: TrainedWorld) -> None:
     before = {p: p.stat().st_mtime_ns for p in world.folder.rglob("*")}
     assert training.train(world.job_id, train_request(world.snapshot_id), lambda event: None) == world.result
     assert {p: p.stat().st_mtime_ns for p in world.folder.rglob("*")} == before
 
 
-def test_another_recipe_does_not_take_over_a_folder(training: TinyTraining, world: TrainedWorld) -> None:
+def test_another_recipe_does_not_take_over_a_folder(training: TrainingHere, world: TrainedWorld) -> None:
     other = train_request(world.snapshot_id, changes={"training_records": 9, "batch_size": 3})
     with pytest.raises(Conflict, match="another job"):
         training.train(world.job_id, other, lambda event: None)
@@ -137,7 +137,7 @@ def test_progress_is_told_stage_by_stage(world: TrainedWorld) -> None:
 # -- wrong evaluations -------------------------------------------------------------------------------------------
 
 
-def refused(training: TinyTraining, raw: Mapping[str, Any]) -> type[HeadwaterError]:
+def refused(training: TrainingHere, raw: Mapping[str, Any]) -> type[HeadwaterError]:
     with pytest.raises(HeadwaterError) as raised:
         training.evaluate("evaluation", raw, lambda event: None)
     assert not training.folder("evaluation").exists()
@@ -145,21 +145,21 @@ def refused(training: TinyTraining, raw: Mapping[str, Any]) -> type[HeadwaterErr
 
 
 @pytest.mark.parametrize("train_job", ["none", "", "..", "../jobs/trained-world", "/etc", None])
-def test_an_unknown_training_is_not_evaluated(training: TinyTraining, world: TrainedWorld, train_job: Any) -> None:
+def test_an_unknown_training_is_not_evaluated(training: TrainingHere, world: TrainedWorld, train_job: Any) -> None:
     assert issubclass(refused(training, {"train_job": train_job}), NotFound)
 
 
-def test_an_order_without_a_training_is_told(training: TinyTraining) -> None:
+def test_an_order_without_a_training_is_told(training: TrainingHere) -> None:
     assert refused(training, {}) is InvalidInput
 
 
 @pytest.mark.parametrize("limit", [-1, "5", 1.5, True])
-def test_a_limit_is_a_number_of_records(training: TinyTraining, world: TrainedWorld, limit: Any) -> None:
+def test_a_limit_is_a_number_of_records(training: TrainingHere, world: TrainedWorld, limit: Any) -> None:
     assert refused(training, {"train_job": world.job_id, "limit": limit}) is InvalidInput
 
 
 def test_a_job_of_another_kind_and_one_that_is_not_done_are_not_evaluated(
-    training: TinyTraining, world: TrainedWorld
+    training: TrainingHere, world: TrainedWorld
 ) -> None:
     spec = JobSpec.from_bytes((world.folder / files.SPEC_FILE).read_bytes())
     for name, kind in (("kind-evaluate", JobKind.EVALUATE), ("not-done", JobKind.TRAIN)):
@@ -170,7 +170,7 @@ def test_a_job_of_another_kind_and_one_that_is_not_done_are_not_evaluated(
 
 
 def test_an_index_that_was_changed_on_disk_is_refused_when_it_is_asked_for_again(
-    training: TinyTraining, world: TrainedWorld, copied: Path
+    training: TrainingHere, world: TrainedWorld, copied: Path
 ) -> None:
     row = VersionRow("x", world.register("modeler/again-open").version, copied, "registered")
     data = bytearray((row.index_folder / "index.safetensors").read_bytes())

@@ -18,7 +18,6 @@ from sqlalchemy import delete, update
 from headwater.attribution.index import AttributionIndex
 from headwater.chain.deployment_plan import DEVNET
 from headwater.modelfactory import job_spec as files
-from headwater.modelfactory.bases import base_digest
 from headwater.modelfactory.data import Example
 from headwater.modelfactory.job_spec import JobSpec
 from headwater.modelfactory.jobs import prepare_job
@@ -30,9 +29,8 @@ from headwater.protocol.contribution import Record
 from headwater.protocol.epoch import EpochBundle
 from headwater.protocol.model import PriceSplit
 from headwater.protocol.receipt import Receipt
-from headwater.protocol.recipe import Recipe
 from headwater.service.attributing import AttributionWorker, VersionAttributor, attribution_of
-from headwater.service.datanets import LOG, Datanets, SealedSnapshot
+from headwater.service.datanets import LOG, Datanets
 from headwater.service.epochs import CommittedEpoch, Epochs
 from headwater.service.indexing import used_examples
 from headwater.service.inference import Inference, Order
@@ -43,12 +41,12 @@ from headwater.service.models import Models
 from headwater.service.paying import Paying
 from headwater.service.pool import identity_of
 from headwater.service.receipt_rows import PrivateAnswer
-from headwater.service.training import Training, TrainRequest
 from headwater.service.validating import Round, Validating
 from headwater.service.workbench import Workbench
 from headwater.settlement.receipts import response_of
 from headwater.storage.schema import receipts as table
 from headwater.testing import examples
+from headwater.testing.tiny_node import TinyTraining
 from headwater.types import WHOLE_PPM, Digest, Ppm, Wei, hex0x
 
 SPLIT = PriceSplit(*(Ppm(p) for p in (480_000, 160_000, 60_000, 210_000, 55_000, 35_000)))
@@ -57,8 +55,8 @@ PRICE_PER_THOUSAND_WEI = Wei(10**15)
 _numbers = count()
 
 
-class TinyTraining(Training):
-    """Training on the folder that is there: its digest stands where the catalogue's would. In this process."""
+class TrainingHere(TinyTraining):
+    """Trains in this process."""
 
     def _run(
         self, folder: Path, spec: JobSpec, train: Sequence[Example], held_out: Sequence[Example], report: Report
@@ -68,13 +66,10 @@ class TinyTraining(Training):
         if not (folder / files.RESULT_FILE).is_file():
             run_training(folder, spec, lambda line: None)
 
-    def _recipe(self, request: TrainRequest, first: SealedSnapshot) -> Recipe:
-        return replace(super()._recipe(request, first), base_digest=base_digest(self._base_folder))
 
-
-def training_over(bench: Workbench, base_folder: Path) -> TinyTraining:
+def training_over(bench: Workbench, base_folder: Path) -> TrainingHere:
     config = replace(bench.config, device="cpu", threads=1)
-    return TinyTraining(config, bench.home, Datanets(bench), base_folder)
+    return TrainingHere(config, bench.home, Datanets(bench), base_folder)
 
 
 def train_request(*snapshot_ids: Digest, **changes: Any) -> dict[str, Any]:
