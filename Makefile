@@ -1,5 +1,5 @@
 # Each target is one line that calls a script or the command line. `make` alone lists them.
-.PHONY: help setup demo test lint contracts brownie bench docs wheel ci clean
+.PHONY: help setup demo test lint contracts brownie slither bench docs wheel ci clean
 ARGS ?=
 
 help:       ## list the targets
@@ -23,6 +23,9 @@ contracts: setup ## compile the contracts and write their artefacts; ARGS=--chec
 brownie:    ## compile, deploy and smoke-test the contracts with Brownie, in its own environment
 	scripts/brownie_env brownie test $(ARGS)
 
+slither: setup ## look for known mistakes in the contracts; each finding needs its reason in scripts/slither
+	@scripts/slither
+
 bench: setup ## list the benchmarks; ARGS="chain --json" runs one
 	.venv/bin/headwater bench $(or $(ARGS),list)
 
@@ -36,4 +39,4 @@ ci:         ## what CI runs
 	.ci/run
 
 clean:      ## remove environments and what was built here; the cache of weights stays
-	rm -rf .venv .venv-brownie .venv-kubo node_modules dist build/* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-brownie .venv-kubo .venv-slither node_modules dist build/* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
